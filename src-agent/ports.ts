@@ -72,3 +72,66 @@ export interface Clock {
   mono(): number;
   wall(): number;
 }
+
+/** One connection of a client to X, as people see it. */
+export interface ConnectionInfo {
+  readonly service: string;
+  /** Local port at X and the client's port. */
+  readonly port: number;
+  readonly clientPort: number;
+  /** `serving`: with its service · `closing`: the service is done, the kernel still delivers · `released`: frozen, on its way. */
+  readonly phase: "serving" | "closing" | "released";
+}
+
+/**
+ * A client's connections after their services let go of them: frozen and written down in `bundle`. Times are on the engine's monotonic clock.
+ * The frozen sockets swallow what arrives, but their timers could still retransmit: `destroy` them as soon as the data plane keeps the client's
+ * packets from this host's sockets (relay or hold). `resume` works before and after that.
+ */
+export interface Released {
+  /** For `prepareAdopt` at the acceptor. At most `maximumBundleBytes` (src-agent/services/bundle.ts). */
+  readonly bundle: Uint8Array;
+  readonly connections: number;
+  readonly frozenAt: number;
+  /** Removes the frozen sockets without a packet. Idempotent; not an end: `resume` can still recreate them from the bundle. */
+  destroy(): void;
+  /** The handoff failed before the acceptor went live: the services here go on as if nothing had happened. Never after a success. */
+  resume(): Promise<void>;
+}
+
+/** Sockets rebuilt from a bundle: they hold their place and drop what arrives, in complete silence, until activated. */
+export interface Prepared {
+  readonly connections: number;
+  /**
+   * Goes live. The sockets send before this returns (a window probe each, then unsent data); `done` settles when the services have taken over. A
+   * connection whose service refuses it is reset and listed in `failed`; the others go on.
+   */
+  activate(): { readonly liveAt: number; readonly done: Promise<{ readonly failed: readonly string[] }> };
+  /** Removes the sockets without a packet. */
+  abort(): void;
+}
+
+/**
+ * The services of this host and their TCP connections. Everything a client holds to X moves as one unit. Errors carry a stable `code`:
+ * `refused` (a connection cannot move; the message says which and why; nothing has changed for the client), `bad-bundle` (from a peer, not to be
+ * trusted), `no-service` (a bundle's service is not offered or not running here), `restore-failed` (a system call; it is named).
+ */
+export interface Connections {
+  /** A connection of `client` was accepted; `first` when it had none before. Connections that arrive by `activate` are not told. */
+  onClient(handler: (home: Address, client: Address, service: string, first: boolean) => void): void;
+  /** The last connection of `client` ended here (closed or reset, not moved). */
+  onIdle(handler: (home: Address, client: Address) => void): void;
+  connectionsOf(home: Address, client: Address): readonly ConnectionInfo[];
+  clientsOf(home: Address): readonly Address[];
+  /**
+   * Services stop producing for `client` and the kernel's send queues run empty, or `deadlineMs` passes. Resolves with the time taken and whether
+   * they are empty. Follow with `release` or `proceed`.
+   */
+  drain(home: Address, client: Address, deadlineMs: number): Promise<{ readonly ms: number; readonly empty: boolean }>;
+  /** Ends a drain without a handoff. */
+  proceed(home: Address, client: Address): void;
+  /** Takes every connection of `client` from its service, freezes them together and writes them down. Rejects with `refused`: all go on as before. */
+  release(home: Address, client: Address): Promise<Released>;
+  /** Checks a peer's bundle (local address `home`, peer `client`, offered ports, versions, bounds) and builds the sockets, still silent. Throws. */
+  prepareAdopt(home: Address, client: Address, bundle: Uint8Array): Prepared;
+}
