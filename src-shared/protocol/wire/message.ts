@@ -1,72 +1,22 @@
 import type { Address } from "../../net/address.ts";
+import type { BindingAcknowledgement } from "./bindingAcknowledgement.ts";
+import type { BindingError } from "./bindingError.ts";
+import type { BindingRefreshRequest } from "./bindingRefreshRequest.ts";
+import type { BindingUpdate } from "./bindingUpdate.ts";
+import type { CareOfTest } from "./careOfTest.ts";
+import type { CareOfTestInit } from "./careOfTestInit.ts";
+import type { HomeTest } from "./homeTest.ts";
+import type { HomeTestInit } from "./homeTestInit.ts";
 
-/** Mobility options, RFC 6275 §6.2 and RFC 4285 §5, §6. Pad1 and PadN exist only on the wire. */
-export type MobilityOption =
-  | { readonly kind: "bindingRefreshAdvice"; readonly intervalUnits: number }
-  | { readonly kind: "alternateCareOf"; readonly address: Address }
-  | { readonly kind: "nonceIndices"; readonly home: number; readonly careOf: number }
-  | { readonly kind: "bindingAuthorization"; readonly authenticator: Uint8Array }
-  | { readonly kind: "mnIdentifier"; readonly subtype: number; readonly identifier: Uint8Array }
-  | { readonly kind: "authentication"; readonly subtype: number; readonly spi: number; readonly data: Uint8Array }
-  | { readonly kind: "messageReplay"; readonly timestamp: bigint }
-  | { readonly kind: "unknown"; readonly type: number; readonly data: Uint8Array };
-
-interface WithOptions {
-  readonly options: readonly MobilityOption[];
-}
-
-/** §6.1.2, MH type 0. */
-export interface BindingRefreshRequest extends WithOptions {
-  readonly kind: "bindingRefreshRequest";
-}
-/** §6.1.3, MH type 1. `cookie` is 8 bytes. */
-export interface HomeTestInit extends WithOptions {
-  readonly kind: "homeTestInit";
-  readonly cookie: Uint8Array;
-}
-/** §6.1.4, MH type 2. `cookie` is 8 bytes. */
-export interface CareOfTestInit extends WithOptions {
-  readonly kind: "careOfTestInit";
-  readonly cookie: Uint8Array;
-}
-/** §6.1.5, MH type 3. `cookie` and `token` are 8 bytes each. */
-export interface HomeTest extends WithOptions {
-  readonly kind: "homeTest";
-  readonly nonceIndex: number;
-  readonly cookie: Uint8Array;
-  readonly token: Uint8Array;
-}
-/** §6.1.6, MH type 4. `cookie` and `token` are 8 bytes each. */
-export interface CareOfTest extends WithOptions {
-  readonly kind: "careOfTest";
-  readonly nonceIndex: number;
-  readonly cookie: Uint8Array;
-  readonly token: Uint8Array;
-}
-/** §6.1.7, MH type 5. `lifetimeUnits` count 4 seconds each, 0..65535; 0 deregisters. */
-export interface BindingUpdate extends WithOptions {
-  readonly kind: "bindingUpdate";
-  readonly sequence: number;
-  readonly acknowledge: boolean;
-  readonly homeRegistration: boolean;
-  readonly linkLocalCompatibility: boolean;
-  readonly keyManagement: boolean;
-  readonly lifetimeUnits: number;
-}
-/** §6.1.8, MH type 6. `status` below 128 accepts. */
-export interface BindingAcknowledgement extends WithOptions {
-  readonly kind: "bindingAcknowledgement";
-  readonly status: number;
-  readonly keyManagement: boolean;
-  readonly sequence: number;
-  readonly lifetimeUnits: number;
-}
-/** §6.1.9, MH type 7. Status 1: unknown binding for a Home Address option; 2: unrecognised MH type. */
-export interface BindingError extends WithOptions {
-  readonly kind: "bindingError";
-  readonly status: number;
-  readonly homeAddress: Address;
-}
+export type { BindingAcknowledgement } from "./bindingAcknowledgement.ts";
+export type { BindingError } from "./bindingError.ts";
+export type { BindingRefreshRequest } from "./bindingRefreshRequest.ts";
+export type { BindingUpdate } from "./bindingUpdate.ts";
+export type { CareOfTest } from "./careOfTest.ts";
+export type { CareOfTestInit } from "./careOfTestInit.ts";
+export type { HomeTest } from "./homeTest.ts";
+export type { HomeTestInit } from "./homeTestInit.ts";
+export type { MobilityOption } from "./mobilityOption.ts";
 
 export type MobilityMessage =
   | BindingRefreshRequest
