@@ -1,0 +1,109 @@
+import type { Address } from "../../../net/address.ts";
+import { bindingManagementKey } from "../../wire/authenticator.ts";
+import type { MobilityPacket } from "../../wire/message.ts";
+import { acknowledgementOutcome, bindingUpdateFor, careOfTestAnswered, careOfTestTimer, startCareOfTest, type CareOfProbe } from "../returnRoutability.ts";
+import type { Millis, Random } from "../step.ts";
+import type { GroupEffect, GroupView } from "./effects.ts";
+import type { HomeGrant, SequenceLease } from "./memberMessage.ts";
+
+/**
+ * Binding one client to this member: care-of test, then Binding Update, with a home token that the contact fetched (RFC 6275 §5.2: nothing in a token
+ * says who ran the test). Used by the acceptor of a handoff and by whoever refreshes.
+ */
+export type Binding = { readonly client: Address; readonly lease: SequenceLease; readonly homeToken: Uint8Array; readonly homeNonceIndex: number; readonly startedAt: Millis } & (
+  | { readonly phase: "careOfTest"; readonly probe: CareOfProbe }
+  | { readonly phase: "update"; readonly careOfToken: Uint8Array; readonly careOfNonceIndex: number; readonly sequence: number; readonly tries: number; readonly retryAt: Millis }
+  | { readonly phase: "bound"; readonly sequence: number; readonly lifetimeSeconds: number }
+  | { readonly phase: "failed"; readonly step: string; readonly reason: string; readonly lastSequence: number | null }
+);
+
+export interface BindingStep {
+  readonly state: Binding;
+  readonly effects: readonly GroupEffect[];
+  readonly wakeAt?: Millis;
+}
+
+/** A binding that is not there after this long has failed: retransmissions at 1, 3 and 7 s have gone unanswered. */
+export const bindingLimitMs = 7_500;
+/** INITIAL_BINDACK_TIMEOUT, §12. */
+const firstAckTimeoutMs = 1_000;
+
+/** Marks the instants of a handoff; absent for a refresh. */
+export type MarkStep = (step: "careOfTestInit" | "careOfTest" | "bindingUpdate" | "bindingAcknowledgement", at?: Millis) => Extract<GroupEffect, { do: "mark" }>;
+
+export function startBinding(client: Address, lease: SequenceLease, grant: HomeGrant, view: GroupView, now: Millis, random: Random, mark?: MarkStep): BindingStep {
+  const { probe, packet } = startCareOfTest({ careOf: careOfOf(view), client }, now, random);
+  const base = { client, lease, homeToken: grant.token, homeNonceIndex: grant.nonceIndex, startedAt: now };
+  return { state: { ...base, phase: "careOfTest", probe }, effects: [send(packet, mark?.("careOfTestInit"))], wakeAt: probe.retryAt };
+}
+
+/** A Care-of Test or a Binding Acknowledgement for this client. `mobilityHeader` as received, for the authenticator. */
+export function onBindingPacket(state: Binding, packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis, view: GroupView, now: Millis, mark?: MarkStep): BindingStep {
+  if (packet.message.kind === "careOfTest") return onCareOfTest(state, packet, at, view, now, mark);
+  if (state.phase !== "update") return dropped(state, "binding acknowledgement not awaited", packet);
+  const kbm = bindingManagementKey(state.homeToken, state.careOfToken);
+  const outcome = acknowledgementOutcome({ home: view.home, client: state.client, careOf: careOfOf(view), sequence: state.sequence, kbm }, packet, mobilityHeader);
+  if (outcome.kind === "ignored") return dropped(state, outcome.reason, packet);
+  const marked = mark ? [mark("bindingAcknowledgement", at)] : [];
+  if (outcome.kind === "accepted") return { state: { ...base(state), phase: "bound", sequence: state.sequence, lifetimeSeconds: outcome.lifetimeSeconds }, effects: marked };
+  return failed(state, "bindingAcknowledgement", `status ${outcome.status}`, outcome.lastSequence, marked);
+}
+
+function onCareOfTest(state: Binding, packet: MobilityPacket, at: Millis, view: GroupView, now: Millis, mark?: MarkStep): BindingStep {
+  if (state.phase !== "careOfTest") return dropped(state, "care-of test not awaited", packet);
+  const outcome = careOfTestAnswered(state.probe, packet, at);
+  if (!outcome.ok) return dropped(state, outcome.reason, packet);
+  const next = { ...base(state), phase: "update", careOfToken: outcome.token, careOfNonceIndex: outcome.nonceIndex, sequence: state.lease.next, tries: 1, retryAt: now + firstAckTimeoutMs } as const;
+  const marked = mark ? [mark("careOfTest", at)] : [];
+  return { state: next, effects: [...marked, send(update(next, view), mark?.("bindingUpdate"))], wakeAt: next.retryAt };
+}
+
+export function bindingTimer(state: Binding, view: GroupView, now: Millis): BindingStep {
+  if (state.phase === "bound" || state.phase === "failed") return { state, effects: [] };
+  if (now >= state.startedAt + bindingLimitMs) {
+    const step = state.phase === "careOfTest" ? "careOfTest" : "bindingAcknowledgement";
+    // A lost acknowledgement looks the same as a lost update: the client may have bound us.
+    return failed(state, step, `no answer within ${bindingLimitMs / 1000} s`, state.phase === "update" ? state.sequence : null, []);
+  }
+  if (state.phase === "careOfTest") {
+    const next = careOfTestTimer(state.probe, now);
+    return { state: { ...state, probe: next.probe }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [], wakeAt: Math.min(next.probe.retryAt, state.startedAt + bindingLimitMs) };
+  }
+  if (now < state.retryAt) return { state, effects: [], wakeAt: state.retryAt };
+  if (state.sequence === state.lease.last) return failed(state, "bindingUpdate", "the granted block of sequence numbers is used up", state.sequence, []);
+  const next = { ...state, sequence: (state.sequence + 1) & 0xffff, tries: state.tries + 1, retryAt: now + firstAckTimeoutMs * 2 ** state.tries };
+  return { state: next, effects: [{ do: "send", packet: update(next, view) }], wakeAt: Math.min(next.retryAt, state.startedAt + bindingLimitMs) };
+}
+
+function update(state: Extract<Binding, { phase: "update" }>, view: GroupView): MobilityPacket {
+  return bindingUpdateFor({
+    home: view.home,
+    client: state.client,
+    careOf: careOfOf(view),
+    sequence: state.sequence,
+    lifetimeSeconds: view.lifetimeSeconds,
+    homeNonceIndex: state.homeNonceIndex,
+    careOfNonceIndex: state.careOfNonceIndex,
+    kbm: bindingManagementKey(state.homeToken, state.careOfToken),
+  });
+}
+
+function careOfOf(view: GroupView): Address {
+  return view.members.get(view.self) as Address;
+}
+
+function base(state: Binding) {
+  return { client: state.client, lease: state.lease, homeToken: state.homeToken, homeNonceIndex: state.homeNonceIndex, startedAt: state.startedAt };
+}
+
+function send(packet: MobilityPacket, mark: Extract<GroupEffect, { do: "mark" }> | undefined): GroupEffect {
+  return mark ? { do: "send", packet, mark } : { do: "send", packet };
+}
+
+function failed(state: Binding, step: string, reason: string, lastSequence: number | null, effects: readonly GroupEffect[]): BindingStep {
+  return { state: { ...base(state), phase: "failed", step, reason, lastSequence }, effects };
+}
+
+function dropped(state: Binding, reason: string, packet: MobilityPacket): BindingStep {
+  return { state, effects: [{ do: "drop", reason, packet }] };
+}

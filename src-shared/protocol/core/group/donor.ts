@@ -1,0 +1,111 @@
+import type { Address } from "../../../net/address.ts";
+import type { Millis } from "../step.ts";
+import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
+import type { HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
+
+/**
+ * One client on its way out. The donor keeps what it needs to take the client back until the acceptor says that it serves, and passes on whatever the
+ * client still sends here for as long as such packets can be under way.
+ */
+export type Donation = HandoffName & { readonly lease: SequenceLease; readonly grant: HomeGrant | null } & (
+    | { readonly phase: "collecting"; readonly until: Millis }
+    | { readonly phase: "offered"; readonly connections: number; readonly until: Millis }
+    | { readonly phase: "reinstating"; readonly step: string; readonly reason: string; readonly lastSequence: number | null; readonly until: Millis }
+    /** Handed over; late packets are relayed until then. */
+    | { readonly phase: "relaying"; readonly until: Millis }
+    | { readonly phase: "over" }
+  );
+
+/** Longer than the acceptor's own limit, so that the two never serve at once. */
+export const donorLimitMs = 9_000;
+/** Late client packets are passed on for this long: several of the longest terrestrial round trips, and a retransmission timeout. */
+export const relayLingerMs = 4_000;
+const collectLimitMs = 5_000;
+
+/** The contact said `take` (to another member, or to itself). */
+export function startDonation(name: HandoffName, take: Extract<MemberMessage, { kind: "take" }>, view: GroupView, now: Millis): GroupStep<Donation> {
+  const until = now + collectLimitMs;
+  return {
+    state: { ...name, lease: take.lease, grant: take.grant, phase: "collecting", until },
+    effects: [{ do: "collect", handoff: name.handoff, client: name.client, drain: take.drain, relayTo: view.members.get(name.acceptor) as Address }],
+    wakeAt: until,
+  };
+}
+
+/** Frozen and dumped: on to the acceptor. */
+export function collected(
+  state: Donation,
+  result: { readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis },
+  now: Millis,
+): GroupStep<Donation> {
+  if (state.phase !== "collecting") return { state, effects: [{ do: "drop", reason: "connections collected for a handoff that is over" }] };
+  const { handoff, client, mode, acceptor, lease } = state;
+  const mark = { do: "mark", ...nameOf(state), connections: result.connections } as const;
+  // The token aged while the connections were collected; the acceptor must know its true age.
+  const message: MemberMessage = { kind: "offer", handoff, client, mode, lease, grant: state.grant, connections: result.connections, drainMs: result.drainMs, bundle: result.bundle };
+  const until = now + donorLimitMs;
+  return {
+    state: { ...nameOf(state), lease, grant: state.grant, phase: "offered", connections: result.connections, until },
+    effects: [
+      { ...mark, step: "frozen", at: result.frozenAt },
+      { do: "tellMember", member: acceptor, message, mark: { ...mark, step: "stateSent", bytes: result.bundle.length } },
+    ],
+    wakeAt: until,
+  };
+}
+
+/** Some connection cannot move: nothing has changed, say why. */
+export function notCollected(state: Donation, reason: string, view: GroupView): GroupStep<Donation> {
+  return over(state, [{ do: "unrelay", client: state.client }, refusal(state, "collect", reason, null, view.contact)]);
+}
+
+/** The acceptor's verdict. */
+export function onVerdict(state: Donation, message: Extract<MemberMessage, { kind: "accepted" | "refused" }>, now: Millis): GroupStep<Donation> {
+  if (state.phase !== "offered") return { state, effects: [{ do: "drop", reason: `"${message.kind}" for a handoff that is ${state.phase}` }] };
+  if (message.kind === "refused") return takeBack(state, message.step, message.reason, message.lastSequence, now);
+  const until = now + relayLingerMs;
+  return {
+    state: { ...nameOf(state), lease: state.lease, grant: null, phase: "relaying", until },
+    effects: [
+      { do: "forget", handoff: state.handoff, client: state.client },
+      { do: "unoptimise", client: state.client },
+    ],
+    wakeAt: until,
+  };
+}
+
+/** Our connections live again. */
+export function reinstated(state: Donation, view: GroupView): GroupStep<Donation> {
+  if (state.phase !== "reinstating") return { state, effects: [] };
+  return over(state, [{ do: "unrelay", client: state.client }, refusal(state, state.step, state.reason, state.lastSequence, view.contact)]);
+}
+
+export function donorTimer(state: Donation, view: GroupView, now: Millis): GroupStep<Donation> {
+  if (state.phase === "over" || now < state.until) return { state, effects: [], ...(state.phase === "over" ? {} : { wakeAt: state.until }) };
+  if (state.phase === "collecting") return notCollected(state, `connections not collected within ${collectLimitMs / 1000} s`, view);
+  if (state.phase === "offered") return takeBack(state, "stateReceived", `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, null, now);
+  if (state.phase === "reinstating") return over(state, [refusal(state, state.step, `${state.reason}; taking the client back failed too`, state.lastSequence, view.contact)]);
+  // The contact keeps its relay as long as another member serves: tunnelled packets always come here first.
+  return over(state, view.self === view.contact ? [] : [{ do: "unrelay", client: state.client }]);
+}
+
+function takeBack(state: Donation, step: string, reason: string, lastSequence: number | null, now: Millis): GroupStep<Donation> {
+  const until = now + collectLimitMs;
+  return {
+    state: { ...nameOf(state), lease: state.lease, grant: null, phase: "reinstating", step, reason, lastSequence, until },
+    effects: [{ do: "reinstate", handoff: state.handoff, client: state.client }],
+    wakeAt: until,
+  };
+}
+
+function refusal(state: Donation, step: string, reason: string, lastSequence: number | null, contact: string): GroupEffect {
+  return { do: "tellMember", member: contact, message: { kind: "refused", handoff: state.handoff, client: state.client, step, reason, lastSequence } };
+}
+
+function over(state: Donation, effects: readonly GroupEffect[]): GroupStep<Donation> {
+  return { state: { ...nameOf(state), lease: state.lease, grant: null, phase: "over" }, effects };
+}
+
+function nameOf(state: Donation): HandoffName {
+  return { handoff: state.handoff, client: state.client, donor: state.donor, acceptor: state.acceptor, mode: state.mode };
+}

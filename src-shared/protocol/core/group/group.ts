@@ -1,0 +1,364 @@
+import type { Address } from "../../../net/address.ts";
+import type { MobilityPacket } from "../../wire/message.ts";
+import type { Millis, Random } from "../step.ts";
+import { acceptorTimer, onAcceptorPacket, onNotRestored, onOffer, onRestored, type Acceptance } from "./acceptor.ts";
+import { bindingTimer, onBindingPacket, startBinding, type Binding, type BindingStep } from "./binding.ts";
+import * as contact from "./contact.ts";
+import { collected, donorTimer, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
+import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
+import type { MemberMessage } from "./memberMessage.ts";
+import { Wakes } from "./wakes.ts";
+
+/** Everything that can happen to a member of a group. */
+export type GroupInput =
+  | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array; readonly at: Millis }
+  | { readonly kind: "member"; readonly from: string; readonly message: MemberMessage; readonly at: Millis }
+  /** The client answered our signalling with ICMPv6 Parameter Problem. */
+  | { readonly kind: "notCapable"; readonly client: Address }
+  | { readonly kind: "activity"; readonly client: Address; readonly active: boolean }
+  | { readonly kind: "handOver"; readonly client: Address; readonly wish: contact.HandoffWish }
+  | { readonly kind: "prepare" | "optimise"; readonly client: Address; readonly request: string }
+  | { readonly kind: "discardTokens"; readonly client: Address }
+  | { readonly kind: "collected"; readonly handoff: string; readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis }
+  | { readonly kind: "notCollected"; readonly handoff: string; readonly reason: string }
+  | { readonly kind: "reinstated"; readonly handoff: string }
+  | { readonly kind: "restored"; readonly handoff: string }
+  | { readonly kind: "notRestored"; readonly handoff: string; readonly reason: string }
+  | { readonly kind: "wake" };
+
+/** How long an offer waits for the contact's word that its donor may make it. */
+const unexpectedOfferMs = 2_000;
+
+/**
+ * One member's part in a group: tables of per-client entries, and which entry an input is for. Every transition of an entry is a pure function in
+ * contact.ts, donor.ts, acceptor.ts, binding.ts; this class only looks entries up, stores what comes back and remembers when to wake.
+ */
+export class Group {
+  readonly view: GroupView;
+  readonly #random: Random;
+  readonly #autoOptimise: boolean;
+  readonly #wakes = new Wakes();
+  readonly #clients = new Map<Address, contact.ContactClient>();
+  readonly #donations = new Map<string, Donation>();
+  readonly #acceptances = new Map<string, Acceptance>();
+  /** Refreshes under way at the serving member. */
+  readonly #rebinds = new Map<Address, Binding>();
+  /** Clients bound to us, and until when. */
+  readonly #bound = new Map<Address, Millis>();
+  /** Which donor the contact has announced for a handoff, and offers that came before that word. */
+  readonly #expected = new Map<string, { readonly client: Address; readonly donor: string }>();
+  readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis }>();
+
+  constructor(view: GroupView, random: Random, options: { readonly autoOptimise: boolean }) {
+    this.view = view;
+    this.#random = random;
+    this.#autoOptimise = options.autoOptimise;
+  }
+
+  /** The next time at which `wake` must be given, or null. */
+  nextWake(): Millis | null {
+    return this.#wakes.next();
+  }
+
+  get isContact(): boolean {
+    return this.view.self === this.view.contact;
+  }
+
+  /** One input, and what is to be done about it, in order. */
+  input(input: GroupInput, now: Millis): GroupEffect[] {
+    const out: GroupEffect[] = [];
+    const pending: GroupInput[] = [input];
+    for (let next = pending.shift(); next; next = pending.shift()) {
+      for (const effect of this.#route(next, now)) {
+        // What a member says to itself needs no network.
+        if (effect.do === "tellMember" && effect.member === this.view.self) {
+          if (effect.mark) out.push(effect.mark);
+          pending.push({ kind: "member", from: this.view.self, message: effect.message, at: now });
+        } else {
+          out.push(effect);
+        }
+      }
+    }
+    return out;
+  }
+
+  /** For people: every table, tokens' values left out. */
+  inspect(now: Millis): Record<string, unknown> {
+    const clients = [...this.#clients.values()].map((c) => ({
+      client: c.client,
+      server: c.server,
+      capability: c.capability,
+      active: c.active,
+      nextSequence: c.nextSequence,
+      homeTokenAgeMs: c.grant ? now - c.grant.receivedAt : null,
+      boundForMs: c.boundUntil === null ? null : c.boundUntil - now,
+      work: c.work.phase,
+    }));
+    const bound = [...this.#bound].map(([client, until]) => ({ client, forMs: until - now }));
+    return { contact: this.view.contact, self: this.view.self, clients, bound, donations: [...this.#donations.values()].map(({ grant: _, ...d }) => d), acceptances: [...this.#acceptances.values()].map(({ handoff, client, phase }) => ({ handoff, client, phase })) };
+  }
+
+  #route(input: GroupInput, now: Millis): readonly GroupEffect[] {
+    switch (input.kind) {
+      case "packet":
+        return this.#packet(input, now);
+      case "member":
+        return this.#member(input.from, input.message, input.at, now);
+      case "notCapable":
+        return this.#onClient(input.client, (state) => contact.onNotCapable(state, this.view, now));
+      case "activity":
+        return this.#activity(input.client, input.active, this.view.self, now);
+      case "handOver":
+        return this.#asked(input.client, input.wish.handoff, now, (state) => contact.handOver(state, input.wish, this.view, now, this.#random));
+      case "prepare":
+        return this.#asked(input.client, input.request, now, (state) => contact.prepare(state, input.request, this.view, now, this.#random));
+      case "optimise":
+        return this.#asked(input.client, input.request, now, (state) => contact.rebind(state, input.request, this.view, now, this.#random));
+      case "discardTokens":
+        return this.#onClient(input.client, (state) => contact.discardGrant(state));
+      case "collected":
+        return this.#onDonation(input.handoff, (state) => collected(state, input, now));
+      case "notCollected":
+        return this.#onDonation(input.handoff, (state) => notCollected(state, input.reason, this.view));
+      case "reinstated":
+        return this.#onDonation(input.handoff, (state) => reinstated(state, this.view));
+      case "restored":
+        return this.#onAcceptance(input.handoff, now, (state) => onRestored(state, this.view));
+      case "notRestored":
+        return this.#onAcceptance(input.handoff, now, (state) => onNotRestored(state, input.reason, this.view));
+      case "wake":
+        return this.#wake(now);
+    }
+  }
+
+  #packet(input: Extract<GroupInput, { kind: "packet" }>, now: Millis): readonly GroupEffect[] {
+    const { packet, mobilityHeader, at } = input;
+    const client = packet.source;
+    if (packet.message.kind === "homeTest") return this.#onClient(client, (state) => contact.onHomeTest(state, packet, at, this.view, now), packet);
+    const acceptance = [...this.#acceptances.values()].find((a) => a.client === client && a.phase === "binding");
+    if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorPacket(state, packet, mobilityHeader, at, this.view, now));
+    const binding = this.#rebinds.get(client);
+    if (binding) return this.#rebindStep(client, onBindingPacket(binding, packet, mobilityHeader, at, this.view, now), now);
+    return [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];
+  }
+
+  #member(from: string, message: MemberMessage, at: Millis, now: Millis): readonly GroupEffect[] {
+    const contactOnly = message.kind === "take" || message.kind === "expect" || message.kind === "rebind";
+    if (contactOnly && from !== this.view.contact) return [{ do: "drop", reason: `member message "${message.kind}" from ${from}, who is not the contact` }];
+    switch (message.kind) {
+      case "take": {
+        const name: HandoffName = { handoff: message.handoff, client: message.client, donor: this.view.self, acceptor: message.acceptor, mode: message.mode };
+        return this.#storeDonation(startDonation(name, message, this.view, now));
+      }
+      case "expect": {
+        this.#expected.set(message.handoff, { client: message.client, donor: message.donor });
+        this.#wakes.set(`expected ${message.handoff}`, now + contact.handingLimitMs);
+        const early = this.#early.get(message.handoff);
+        this.#early.delete(message.handoff);
+        return early ? this.#offer(early.from, early.message, early.at, now) : [];
+      }
+      case "offer":
+        return this.#offer(from, message, at, now);
+      case "accepted":
+      case "refused":
+        return this.#verdict(from, message, now);
+      case "rebind":
+        return this.#rebindStep(message.client, startBinding(message.client, message.lease, message.grant, this.view, now, this.#random), now);
+      case "rebound":
+      case "rebindFailed":
+        return this.#onClient(message.client, (state) => contact.onReport(state, from, message, this.view, now, this.#random));
+      case "activity":
+        return this.isContact ? this.#activity(message.client, message.active, from, now) : [];
+    }
+  }
+
+  #offer(from: string, message: Extract<MemberMessage, { kind: "offer" }>, at: Millis, now: Millis): readonly GroupEffect[] {
+    const { handoff, client } = message;
+    if (from !== this.view.contact && !this.#isExpected(handoff, client, from)) {
+      this.#early.set(handoff, { from, message, at });
+      this.#wakes.set(`early ${handoff}`, now + unexpectedOfferMs);
+      return [];
+    }
+    if (this.#acceptances.get(handoff)) return [{ do: "drop", reason: `offer for handoff ${handoff} came twice` }];
+    const name: HandoffName = { handoff, client, donor: from, acceptor: this.view.self, mode: message.mode };
+    return this.#storeAcceptance(onOffer(name, message, this.view, at, now, this.#random), now);
+  }
+
+  #isExpected(handoff: string, client: Address, donor: string): boolean {
+    const work = this.#clients.get(client)?.work;
+    if (work?.phase === "handing") return work.wish.handoff === handoff && work.donor === donor;
+    const announced = this.#expected.get(handoff);
+    return announced?.client === client && announced.donor === donor;
+  }
+
+  #verdict(from: string, message: Extract<MemberMessage, { kind: "accepted" | "refused" }>, now: Millis): readonly GroupEffect[] {
+    const out: GroupEffect[] = [];
+    const donation = this.#donations.get(message.handoff);
+    const ours = donation !== undefined && from === donation.acceptor;
+    if (ours) out.push(...this.#onDonation(message.handoff, (state) => onVerdict(state, message, now)));
+    // An acceptor's refusal reaches the contact through the donor, after that has taken the client back.
+    if (this.isContact && (message.kind === "accepted" || !ours)) out.push(...this.#onClient(message.client, (state) => contact.onReport(state, from, message, this.view, now, this.#random)));
+    return out;
+  }
+
+  #activity(client: Address, active: boolean, member: string, now: Millis): readonly GroupEffect[] {
+    if (!this.isContact) return [{ do: "tellMember", member: this.view.contact, message: { kind: "activity", client, active } }];
+    if (!this.#clients.has(client) && !active) return [];
+    const isNew = !this.#clients.has(client);
+    const out: GroupEffect[] = [];
+    if (isNew) {
+      this.#adopt(client, member);
+      out.push({ do: "tell", event: { type: "clientServed", home: this.view.home, client, member, how: "tunnel", why: "first packets came through the home agent" } });
+    }
+    out.push(...this.#onClient(client, (state) => contact.onActivity(state, active)));
+    const state = this.#clients.get(client);
+    if (active && this.#autoOptimise && state?.boundUntil === null && state.work.phase === "idle") out.push(...this.#onClient(client, (s) => contact.rebind(s, null, this.view, now, this.#random)));
+    if (!active) out.push({ do: "tell", event: { type: "clientGone", home: this.view.home, client } });
+    return out;
+  }
+
+  /** A call from outside about a client: only the contact answers, and only for clients it knows. */
+  #asked(client: Address, request: string, now: Millis, transition: (state: contact.ContactClient) => GroupStep<contact.ContactClient>): readonly GroupEffect[] {
+    const refuse = (reason: string): GroupEffect[] => [{ do: "answer", request, error: { step: "decided", reason }, connections: 0 }];
+    if (!this.isContact) return refuse(`${this.view.self} is not the contact of group ${this.view.id}; ask ${this.view.contact}`);
+    if (!this.#clients.has(client)) return refuse(`${client} has no connection to ${this.view.home}`);
+    void now;
+    return this.#onClient(client, transition);
+  }
+
+  #adopt(client: Address, server: string): void {
+    const seed = this.#random(2);
+    this.#clients.set(client, contact.newContactClient(client, server, ((seed[0] as number) << 8) | (seed[1] as number)));
+  }
+
+  #onClient(client: Address, transition: (state: contact.ContactClient) => GroupStep<contact.ContactClient>, packet?: MobilityPacket): readonly GroupEffect[] {
+    const state = this.#clients.get(client);
+    if (!state) return [{ do: "drop", reason: "signalling about an unknown client", ...(packet ? { packet } : {}) }];
+    const step = transition(state);
+    this.#wakes.set(`client ${client}`, step.wakeAt ?? idleWake(step.state, this.view));
+    if (!contact.forgettable(step.state)) {
+      this.#clients.set(client, step.state);
+      return step.effects;
+    }
+    this.#clients.delete(client);
+    return [...step.effects, { do: "unrelay", client }];
+  }
+
+  #storeDonation(step: GroupStep<Donation>): readonly GroupEffect[] {
+    const { handoff } = step.state;
+    if (step.state.phase === "over") this.#donations.delete(handoff);
+    else this.#donations.set(handoff, step.state);
+    this.#wakes.set(`donation ${handoff}`, step.wakeAt);
+    if (step.state.phase === "relaying") this.#unbound(step.state.client);
+    return step.effects;
+  }
+
+  #onDonation(handoff: string, transition: (state: Donation) => GroupStep<Donation>): readonly GroupEffect[] {
+    const state = this.#donations.get(handoff);
+    if (!state) return [{ do: "drop", reason: `handoff ${handoff} is not known here` }];
+    return this.#storeDonation(transition(state));
+  }
+
+  #storeAcceptance(step: GroupStep<Acceptance>, now: Millis): readonly GroupEffect[] {
+    const { handoff, client, phase } = step.state;
+    this.#wakes.set(`acceptance ${handoff}`, phase === "binding" ? step.wakeAt : undefined);
+    if (phase === "binding") {
+      if (!this.#acceptances.has(handoff)) this.#endLingering(client);
+      this.#acceptances.set(handoff, step.state);
+      return step.effects;
+    }
+    this.#acceptances.delete(handoff);
+    this.#expected.delete(handoff);
+    if (phase === "serving") {
+      this.#rebinds.delete(client);
+      if (step.effects.some((e) => e.do === "optimise")) this.#boundFor(client, this.view.lifetimeSeconds, now);
+    }
+    return step.effects;
+  }
+
+  /** A client that comes back while its late packets are still passed on gets them itself from now on (`restore` ends the relay). */
+  #endLingering(client: Address): void {
+    for (const donation of this.#donations.values()) {
+      if (donation.client !== client || donation.phase !== "relaying") continue;
+      this.#donations.delete(donation.handoff);
+      this.#wakes.set(`donation ${donation.handoff}`, undefined);
+    }
+  }
+
+  #onAcceptance(handoff: string, now: Millis, transition: (state: Acceptance) => GroupStep<Acceptance>): readonly GroupEffect[] {
+    const state = this.#acceptances.get(handoff);
+    if (!state) return [{ do: "drop", reason: `handoff ${handoff} is not known here` }];
+    return this.#storeAcceptance(transition(state), now);
+  }
+
+  #rebindStep(client: Address, step: BindingStep, now: Millis): readonly GroupEffect[] {
+    const { state } = step;
+    this.#wakes.set(`rebind ${client}`, step.wakeAt);
+    if (state.phase === "careOfTest" || state.phase === "update") {
+      this.#rebinds.set(client, state);
+      return step.effects;
+    }
+    this.#rebinds.delete(client);
+    if (state.phase === "failed") {
+      return [...step.effects, { do: "tellMember", member: this.view.contact, message: { kind: "rebindFailed", client, reason: `${state.step}: ${state.reason}`, lastSequence: state.lastSequence } }];
+    }
+    this.#boundFor(client, state.lifetimeSeconds, now);
+    return [
+      ...step.effects,
+      { do: "optimise", client },
+      { do: "tell", event: { type: "clientServed", home: this.view.home, client, member: this.view.self, how: "optimised", why: "binding acknowledged" } },
+      { do: "tellMember", member: this.view.contact, message: { kind: "rebound", client, sequence: state.sequence, lifetimeSeconds: state.lifetimeSeconds } },
+    ];
+  }
+
+  #boundFor(client: Address, lifetimeSeconds: number, now: Millis): void {
+    this.#bound.set(client, now + lifetimeSeconds * 1000);
+    this.#wakes.set(`bound ${client}`, now + lifetimeSeconds * 1000);
+  }
+
+  #unbound(client: Address): void {
+    this.#bound.delete(client);
+    this.#wakes.set(`bound ${client}`, undefined);
+  }
+
+  #wake(now: Millis): readonly GroupEffect[] {
+    const out: GroupEffect[] = [];
+    for (let key = this.#wakes.take(now); key !== null; key = this.#wakes.take(now)) {
+      const at = key.indexOf(" ");
+      out.push(...this.#wakeEntry(key.slice(0, at), key.slice(at + 1), now));
+    }
+    return out;
+  }
+
+  #wakeEntry(table: string, id: string, now: Millis): readonly GroupEffect[] {
+    const client = id as Address;
+    switch (table) {
+      case "client":
+        return this.#clients.has(client) ? this.#onClient(client, (state) => contact.contactTimer(state, this.view, now, this.#random)) : [];
+      case "donation":
+        return this.#donations.has(id) ? this.#onDonation(id, (state) => donorTimer(state, this.view, now)) : [];
+      case "acceptance":
+        return this.#acceptances.has(id) ? this.#onAcceptance(id, now, (state) => acceptorTimer(state, this.view, now)) : [];
+      case "rebind": {
+        const binding = this.#rebinds.get(client);
+        return binding ? this.#rebindStep(client, bindingTimer(binding, this.view, now), now) : [];
+      }
+      case "bound":
+        // The client forgets us now; what we still send goes through the tunnel.
+        this.#bound.delete(client);
+        return [{ do: "unoptimise", client }];
+      case "early": {
+        const early = this.#early.get(id);
+        this.#early.delete(id);
+        return early ? [{ do: "drop", reason: `offer for handoff ${id} by ${early.from}, whom the contact has not named` }] : [];
+      }
+      default:
+        this.#expected.delete(id);
+        return [];
+    }
+  }
+}
+
+function idleWake(state: contact.ContactClient, view: GroupView): Millis | undefined {
+  return state.work.phase === "idle" && state.boundUntil !== null ? state.boundUntil - view.lifetimeSeconds * 200 : undefined;
+}

@@ -1,0 +1,58 @@
+import type { Address } from "../../../net/address.ts";
+import type { HandoffMode } from "./handoffMode.ts";
+import type { Millis } from "../step.ts";
+
+/** Sequence numbers a member may put into Binding Updates for one client: first..last modulo 2^16. Whoever holds the block may bind the client. */
+export interface SequenceLease {
+  readonly next: number;
+  readonly last: number;
+}
+
+/** A home keygen token as it travels between members. `ageMs` is its age when sent; tokens die at 210 s (RFC 6275 §5.2.7). */
+export interface HomeGrant {
+  readonly token: Uint8Array;
+  readonly nonceIndex: number;
+  readonly ageMs: Millis;
+}
+
+/**
+ * What members say to each other over their mutually authenticated link. `handoff` names one handoff; the contact makes the names.
+ * Who may say what is checked by the receiver: only the contact says `take`, `rebind`, `lease`; only the donor named there says `offer`.
+ */
+export type MemberMessage =
+  /** Contact -> donor: hand this client to `acceptor`. `grant` is absent for clients without Mobile IPv6, which the contact relays. */
+  | {
+      readonly kind: "take";
+      readonly handoff: string;
+      readonly client: Address;
+      readonly acceptor: string;
+      readonly mode: HandoffMode;
+      readonly drain: boolean;
+      readonly lease: SequenceLease;
+      readonly grant: HomeGrant | null;
+    }
+  /** Contact -> acceptor, when the donor is another member: expect an offer from `donor`, so that packets it relays early are kept. */
+  | { readonly kind: "expect"; readonly handoff: string; readonly client: Address; readonly donor: string }
+  /** Donor -> acceptor: the client's connections (opaque here) and the right to bind it. */
+  | {
+      readonly kind: "offer";
+      readonly handoff: string;
+      readonly client: Address;
+      readonly mode: HandoffMode;
+      readonly lease: SequenceLease;
+      readonly grant: HomeGrant | null;
+      readonly connections: number;
+      readonly drainMs: Millis;
+      readonly bundle: Uint8Array;
+    }
+  /** Acceptor -> donor and contact: the client is mine now, bound with `sequence` (null when relayed). */
+  | { readonly kind: "accepted"; readonly handoff: string; readonly client: Address; readonly sequence: number | null; readonly connections: number; readonly drainMs: Millis; readonly bytes: number }
+  /** Acceptor -> donor and contact, or donor -> contact: this handoff is over and the donor keeps the client. */
+  | { readonly kind: "refused"; readonly handoff: string; readonly client: Address; readonly step: string; readonly reason: string; readonly lastSequence: number | null }
+  /** Contact -> serving member: bind the client anew (refresh, or after a refused handoff) with this token and block. */
+  | { readonly kind: "rebind"; readonly client: Address; readonly lease: SequenceLease; readonly grant: HomeGrant }
+  /** Serving member -> contact: outcome of a rebind. */
+  | { readonly kind: "rebound"; readonly client: Address; readonly sequence: number; readonly lifetimeSeconds: number }
+  | { readonly kind: "rebindFailed"; readonly client: Address; readonly reason: string; readonly lastSequence: number | null }
+  /** Serving member -> contact: the client has its first connection, or has none any more. Bindings are refreshed only for active clients. */
+  | { readonly kind: "activity"; readonly client: Address; readonly active: boolean };
