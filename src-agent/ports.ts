@@ -1,3 +1,4 @@
+import type { ServiceConfig } from "../src-shared/api/control.ts";
 import type { Address } from "../src-shared/net/address.ts";
 
 /** What a data plane has moved and refused; every refusal has a reason. */
@@ -134,4 +135,15 @@ export interface Connections {
   release(home: Address, client: Address): Promise<Released>;
   /** Checks a peer's bundle (local address `home`, peer `client`, offered ports, versions, bounds) and builds the sockets, still silent. Throws. */
   prepareAdopt(home: Address, client: Address, bundle: Uint8Array): Prepared;
+}
+
+/** Starts the services of a group on this host; the edge decides how (separate processes without capabilities). */
+export interface ServiceProvider {
+  /** Resolves when every service listens; rejects naming the one that does not, with nothing left running. */
+  start(home: Address, services: readonly ServiceConfig[]): Promise<RunningServices>;
+}
+
+export interface RunningServices {
+  readonly connections: Connections;
+  close(): Promise<void>;
 }

@@ -34,10 +34,10 @@ export function onRestored(state: Acceptance, view: GroupView): GroupStep<Accept
   return settle({ ...state, restored: true }, [], view);
 }
 
-export function onNotRestored(state: Acceptance, reason: string, view: GroupView): GroupStep<Acceptance> {
+export function onNotRestored(state: Acceptance, reason: string): GroupStep<Acceptance> {
   if (state.phase !== "binding") return { state, effects: [] };
   const sent = state.binding?.phase === "update" || state.binding?.phase === "bound" ? state.binding.sequence : null;
-  return refuse(state, [], "restored", reason, sent, view);
+  return refuse(state, [], "restored", reason, sent);
 }
 
 export function onAcceptorPacket(state: Acceptance, packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis, view: GroupView, now: Millis): GroupStep<Acceptance> {
@@ -53,7 +53,7 @@ export function acceptorTimer(state: Acceptance, view: GroupView, now: Millis): 
 }
 
 function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: readonly GroupEffect[], view: GroupView, binding?: BindingStep): GroupStep<Acceptance> {
-  if (state.binding?.phase === "failed") return refuse(state, effects, state.binding.step, state.binding.reason, state.binding.lastSequence, view);
+  if (state.binding?.phase === "failed") return refuse(state, effects, state.binding.step, state.binding.reason, state.binding.lastSequence);
   if (!state.restored || (state.binding && state.binding.phase !== "bound")) return step(state, effects, binding);
   const { handoff, client } = state;
   const sequence = state.binding?.phase === "bound" ? state.binding.sequence : null;
@@ -70,7 +70,7 @@ function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: reado
   };
 }
 
-function refuse(state: Acceptance, effects: readonly GroupEffect[], at: string, reason: string, lastSequence: number | null, view: GroupView): GroupStep<Acceptance> {
+function refuse(state: Acceptance, effects: readonly GroupEffect[], at: string, reason: string, lastSequence: number | null): GroupStep<Acceptance> {
   const message: MemberMessage = { kind: "refused", handoff: state.handoff, client: state.client, step: at, reason, lastSequence };
   // Only the donor hears of it: it takes the client back first and then tells the contact.
   return {

@@ -40,7 +40,7 @@ export interface HandoffWish {
 export type ContactWork =
   | { readonly phase: "idle" }
   /** Home test under way; `then` says what for. */
-  | { readonly phase: "homeTest"; readonly probe: HomeProbe; readonly then: { readonly for: "handOver"; readonly wish: HandoffWish } | { readonly for: "rebind" | "prepare"; readonly requests: readonly string[] } }
+  | { readonly phase: "homeTest"; readonly probe: HomeProbe; readonly purpose: { readonly for: "handOver"; readonly wish: HandoffWish } | { readonly for: "rebind" | "prepare"; readonly requests: readonly string[] } }
   | { readonly phase: "handing"; readonly wish: HandoffWish; readonly donor: string; readonly until: Millis }
   | { readonly phase: "rebinding"; readonly requests: readonly string[]; readonly until: Millis; readonly retried: boolean };
 
@@ -81,9 +81,9 @@ function whyNot(state: ContactClient, wish: HandoffWish, view: GroupView): strin
 /** Fetches a home token, unless a usable one is at hand. */
 export function prepare(state: ContactClient, request: string, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   if (freshGrant(state, now)) return { state, effects: [answer(request, null)] };
-  if (state.work.phase === "homeTest" && state.work.then.for !== "handOver") {
-    const then = { ...state.work.then, requests: [...state.work.then.requests, request] };
-    return { state: { ...state, work: { ...state.work, then } }, effects: [] };
+  if (state.work.phase === "homeTest" && state.work.purpose.for !== "handOver") {
+    const purpose = { ...state.work.purpose, requests: [...state.work.purpose.requests, request] };
+    return { state: { ...state, work: { ...state.work, purpose } }, effects: [] };
   }
   if (state.work.phase !== "idle") return { state, effects: [answer(request, { step: "homeTestInit", reason: `${state.client} is being handed over or bound; ask again after that` })] };
   return probe(state, { for: "prepare", requests: [request] }, view, now, random);
@@ -100,7 +100,7 @@ export function rebind(state: ContactClient, request: string | null, view: Group
   if (state.capability === "plain") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} has no Mobile IPv6` })) };
   if (state.work.phase !== "idle") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} is being handed over or bound already` })) };
   const grant = freshGrant(state, now);
-  return grant ? beginRebind(state, requests, grant, view, now, false) : probe(state, { for: "rebind", requests }, view, now, random);
+  return grant ? beginRebind(state, requests, grant, now, false) : probe(state, { for: "rebind", requests }, view, now, random);
 }
 
 /** A Home Test for this client, out of the home tunnel or not. */
@@ -108,14 +108,14 @@ export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Mil
   if (state.work.phase !== "homeTest") return { state, effects: [{ do: "drop", reason: "home test not awaited", packet }] };
   const outcome = homeTestAnswered(state.work.probe, packet, at);
   if (!outcome.ok) return { state, effects: [{ do: "drop", reason: outcome.reason, packet }] };
-  const { then } = state.work;
+  const { purpose } = state.work;
   const held: ContactClient = { ...state, grant: { token: outcome.token, nonceIndex: outcome.nonceIndex, receivedAt: at }, capability: "mobile", work: idle };
-  if (then.for === "handOver") {
-    const mark: GroupEffect = { do: "mark", ...nameOf(state, then.wish), step: "homeTest", at };
-    return prepend([mark], beginHanding(held, then.wish, view, now));
+  if (purpose.for === "handOver") {
+    const mark: GroupEffect = { do: "mark", ...nameOf(state, purpose.wish), step: "homeTest", at };
+    return prepend([mark], beginHanding(held, purpose.wish, view, now));
   }
-  if (then.for === "prepare") return { state: held, effects: then.requests.map((r) => answer(r, null)) };
-  return beginRebind(held, then.requests, grantNow(held, now) as HomeGrant, view, now, false);
+  if (purpose.for === "prepare") return { state: held, effects: purpose.requests.map((r) => answer(r, null)) };
+  return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, false);
 }
 
 /** ICMPv6 Parameter Problem about our Home Test Init: the client knows no Mobility Header. */
@@ -175,12 +175,12 @@ export function contactTimer(state: ContactClient, view: GroupView, now: Millis,
   return { state, effects: [], ...wake(state, view) };
 }
 
-function probe(state: ContactClient, then: Extract<ContactWork, { phase: "homeTest" }>["then"], view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
+function probe(state: ContactClient, purpose: Extract<ContactWork, { phase: "homeTest" }>["purpose"], view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const self = view.members.get(view.self) as Address;
   const { probe, packet } = startHomeTest({ home: view.home, client: state.client, tunnel: { source: self, destination: view.homeAgent } }, now, random);
-  const mark = then.for === "handOver" ? ({ do: "mark", ...nameOf(state, then.wish), step: "homeTestInit" } as const) : undefined;
+  const mark = purpose.for === "handOver" ? ({ do: "mark", ...nameOf(state, purpose.wish), step: "homeTestInit" } as const) : undefined;
   return {
-    state: { ...state, work: { phase: "homeTest", probe, then } },
+    state: { ...state, work: { phase: "homeTest", probe, purpose } },
     effects: [mark ? { do: "send", packet, mark } : { do: "send", packet }],
     wakeAt: Math.min(probe.retryAt, now + plainAfterMs),
   };
@@ -198,7 +198,7 @@ function beginHanding(state: ContactClient, wish: HandoffWish, view: GroupView, 
   return { state: { ...state, nextSequence, work: { phase: "handing", wish, donor, until } }, effects, wakeAt: until };
 }
 
-function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, view: GroupView, now: Millis, retried: boolean): GroupStep<ContactClient> {
+function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, now: Millis, retried: boolean): GroupStep<ContactClient> {
   const [lease, nextSequence] = grantBlock(state.nextSequence);
   const until = now + rebindLimitMs;
   return {
@@ -231,9 +231,9 @@ function rebindFailed(state: ContactClient, work: Extract<ContactWork, { phase: 
 /** The client answered no home test: hand it over without binding (the contact relays), or leave it on the tunnel. */
 function withoutMobility(state: ContactClient, work: Extract<ContactWork, { phase: "homeTest" }>, view: GroupView, now: Millis): GroupStep<ContactClient> {
   const told: GroupEffect = { do: "tell", event: { type: "clientServed", home: view.home, client: state.client, member: state.server, how: state.server === view.self ? "tunnel" : "relayed", why: "no answer to Home Test Init" } };
-  if (work.then.for === "handOver" && state.capability === "plain") return prepend([told], beginHanding(state, work.then.wish, view, now));
+  if (work.purpose.for === "handOver" && state.capability === "plain") return prepend([told], beginHanding(state, work.purpose.wish, view, now));
   const reason = "no answer to Home Test Init";
-  const requests = work.then.for === "handOver" ? [work.then.wish.handoff] : work.then.requests;
+  const requests = work.purpose.for === "handOver" ? [work.purpose.wish.handoff] : work.purpose.requests;
   return { state, effects: [told, ...requests.map((r) => answer(r, { step: "homeTest", reason }))] };
 }
 

@@ -95,7 +95,9 @@ export class Group {
       work: c.work.phase,
     }));
     const bound = [...this.#bound].map(([client, until]) => ({ client, forMs: until - now }));
-    return { contact: this.view.contact, self: this.view.self, clients, bound, donations: [...this.#donations.values()].map(({ grant: _, ...d }) => d), acceptances: [...this.#acceptances.values()].map(({ handoff, client, phase }) => ({ handoff, client, phase })) };
+    const donations = [...this.#donations.values()].map(({ handoff, client, acceptor, phase }) => ({ handoff, client, acceptor, phase }));
+    const acceptances = [...this.#acceptances.values()].map(({ handoff, client, donor, phase }) => ({ handoff, client, donor, phase }));
+    return { contact: this.view.contact, self: this.view.self, clients, bound, donations, acceptances };
   }
 
   #route(input: GroupInput, now: Millis): readonly GroupEffect[] {
@@ -125,7 +127,7 @@ export class Group {
       case "restored":
         return this.#onAcceptance(input.handoff, now, (state) => onRestored(state, this.view));
       case "notRestored":
-        return this.#onAcceptance(input.handoff, now, (state) => onNotRestored(state, input.reason, this.view));
+        return this.#onAcceptance(input.handoff, now, (state) => onNotRestored(state, input.reason));
       case "wake":
         return this.#wake(now);
     }
