@@ -1,4 +1,6 @@
-import type { Address } from "./address.ts";
+import { parseAddress, type Address } from "./address.ts";
+
+export const UNSPECIFIED: Address = parseAddress("::");
 
 /** ff00::/8 */
 export function isMulticast(address: Address): boolean {
@@ -11,7 +13,7 @@ export function isLinkLocal(address: Address): boolean {
 }
 
 export function isUnspecified(address: Address): boolean {
-  return address === "::";
+  return address === UNSPECIFIED;
 }
 
 /** RFC 6275 §3.1, "unicast routable address": a packet can be routed to it from another link. */
