@@ -56,6 +56,11 @@ export class GroupRuntime {
     this.#input({ kind: "packet", packet, mobilityHeader, at });
   }
 
+  /** Whether a Care-of Test from this client is for this group. */
+  awaitsCareOfTest(client: Address): boolean {
+    return this.#group.awaitsCareOfTest(client);
+  }
+
   onMemberMessage(from: string, message: MemberMessage): void {
     this.#input({ kind: "member", from, message, at: this.#ports.clock.mono() });
   }

@@ -60,6 +60,11 @@ export class Group {
     return this.#wakes.next();
   }
 
+  awaitsCareOfTest(client: Address): boolean {
+    if (this.#rebinds.get(client)?.phase === "careOfTest") return true;
+    return [...this.#acceptances.values()].some((a) => a.client === client && a.phase === "binding" && a.binding?.phase === "careOfTest");
+  }
+
   get isContact(): boolean {
     return this.view.self === this.view.contact;
   }

@@ -1,0 +1,277 @@
+import { release } from "node:os";
+import type { AgentCallName, AgentHello, AgentValue } from "../src-shared/api/control.ts";
+import { agentCalls, controlProtocolVersion } from "../src-shared/api/control.ts";
+import type { AgentEvent, AgentEventBody } from "../src-shared/api/events.ts";
+import { parseAddress, type Address } from "../src-shared/net/address.ts";
+import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
+import { describe } from "../src-shared/protocol/wire/describe.ts";
+import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
+import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.ts";
+import { Drops } from "./drops.ts";
+import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
+import type { Clock, DataPlane, ServiceProvider, Signalling } from "./ports.ts";
+import { CorrespondentRole, HomeAgentRole, RegistrationRole, type RolePorts } from "./roles.ts";
+
+export interface EngineOptions {
+  readonly host: string;
+  /** This host's own address: the care-of address of a member, the correspondent's address of a client. */
+  readonly address: Address;
+  readonly interface: string;
+  readonly version: string;
+  readonly capabilities: readonly string[];
+  readonly plane: DataPlane;
+  readonly planeReason: string;
+  readonly signalling: Signalling;
+  readonly services: ServiceProvider;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly emit: (event: AgentEvent) => void;
+  /** Ends the process after `stop`. */
+  readonly exit: () => void;
+}
+
+/** A request that this agent, as it stands, cannot carry out. `code` is stable. */
+export class AgentError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+type Handlers = { readonly [N in AgentCallName]: (args: ReturnType<(typeof agentCalls)[N]["args"]["parse"]>) => Promise<AgentValue<N>> };
+
+/** The only loop of the agent: packets, calls and timers go in, roles turn them into effects, effects go out. */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #drops: Drops;
+  readonly #ports: RolePorts;
+  readonly #groups = new Map<string, Membership>();
+  readonly #registrations = new Map<string, RegistrationRole>();
+  readonly #homes = new Map<Address, HomeAgentRole>();
+  readonly #memberKeys = new Map<string, MemberKey>();
+  #correspondent: CorrespondentRole | null = null;
+  #eventSequence = 0;
+  #stopped = false;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const tell = (body: AgentEventBody): void => this.#tell(body);
+    this.#drops = new Drops(tell, () => options.clock.mono());
+    this.#ports = {
+      clock: options.clock,
+      random: options.random,
+      plane: options.plane,
+      send: (packet) => this.#send(packet),
+      tell,
+      drop: (reason, packet) => this.#drops.add(reason, packet),
+    };
+    options.signalling.onPacket((bytes, at) => this.#receive(bytes, at));
+    this.#tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
+  }
+
+  /** Leaves all groups, takes X away, removes what the data plane made. Never throws; says what could not be undone. */
+  async stop(reason: string): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#tell({ type: "agentStopping", reason });
+    const undo = async (what: string, step: () => unknown): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        this.#tell({ type: "log", level: "error", text: `stopping: ${what}: ${(error as Error).message}` });
+      }
+    };
+    for (const registration of this.#registrations.values()) await undo("registration", () => registration.close());
+    for (const group of this.#groups.values()) await undo(`group ${group.config.id}`, () => group.leave());
+    for (const home of this.#homes.values()) await undo("home agent", () => home.close());
+    if (this.#correspondent) await undo("correspondent", () => this.#correspondent?.close());
+    await undo("signalling", () => this.#options.signalling.close());
+    await undo("data plane", () => this.#options.plane.close());
+  }
+
+  /** What each control call does. */
+  readonly handlers: Handlers = {
+    hello: async () => this.#hello(),
+    clock: async () => ({ mono: this.#options.clock.mono(), wall: this.#options.clock.wall() }),
+    memberKey: async ({ group }) => {
+      const key = this.#memberKeys.get(group) ?? makeMemberKey();
+      this.#memberKeys.set(group, key);
+      return { publicKey: key.publicPem };
+    },
+    serveCorrespondent: async () => {
+      this.#correspondent ??= new CorrespondentRole(this.#options.address, this.#ports);
+      return {};
+    },
+    serveHome: async (config) => {
+      const home = parseAddress(config.homeAddress);
+      const existing = this.#homes.get(home);
+      if (existing) existing.update(config);
+      else this.#homes.set(home, new HomeAgentRole(this.#options.address, config, this.#ports));
+      return {};
+    },
+    retireHome: async ({ homeAddress }) => {
+      const home = parseAddress(homeAddress);
+      this.#homes.get(home)?.close();
+      this.#homes.delete(home);
+      return {};
+    },
+    join: async (config) => {
+      if (this.#groups.has(config.id)) throw new AgentError("already-joined", `this host is in group ${config.id} already; leave it first`);
+      const key = this.#memberKeys.get(config.id);
+      if (!key) throw new AgentError("no-member-key", `group ${config.id}: ask for memberKey and certify it before join`);
+      const membership = await Membership.join(config, key, { ...this.#ports, services: this.#options.services });
+      this.#groups.set(config.id, membership);
+      if (config.contact === config.self && config.registration) {
+        const { spi, key: registrationKey } = config.registration;
+        this.#registrations.set(config.id, new RegistrationRole(membership.view, { spi, key: Buffer.from(registrationKey, "base64") }, this.#ports));
+      }
+      return {};
+    },
+    leave: async ({ group }) => {
+      this.#registrations.get(group)?.close();
+      this.#registrations.delete(group);
+      await this.#groups.get(group)?.leave();
+      this.#groups.delete(group);
+      this.#memberKeys.delete(group);
+      return {};
+    },
+    handOver: async ({ home, client, acceptor, mode, id, drain }) => {
+      const connections = await this.#groupOf(home).runtime.handOver(id, parseAddress(client), acceptor, mode, drain);
+      return { connections };
+    },
+    prepare: async ({ home, client }) => {
+      await this.#groupOf(home).runtime.prepare(parseAddress(client));
+      return {};
+    },
+    discardTokens: async ({ home, client }) => {
+      this.#groupOf(home).runtime.discardTokens(parseAddress(client));
+      return {};
+    },
+    optimise: async ({ home, client }) => {
+      await this.#groupOf(home).runtime.optimise(parseAddress(client));
+      return {};
+    },
+    inspect: async () => this.#inspect(),
+    counters: async () => ({ dataPlane: this.#options.plane.counters(), drops: this.#drops.counts() }),
+    stop: async () => {
+      await this.stop("asked to by the manager");
+      setImmediate(this.#options.exit);
+      return {};
+    },
+  };
+
+  #hello(): AgentHello {
+    const { version, host, capabilities, plane, planeReason, address } = this.#options;
+    return {
+      protocol: controlProtocolVersion,
+      version,
+      host,
+      node: process.version,
+      kernel: release(),
+      architecture: process.arch,
+      capabilities: [...capabilities],
+      dataPlane: { kind: plane.kind, reason: planeReason },
+      address,
+      interface: this.#options.interface,
+    };
+  }
+
+  #inspect(): AgentValue<"inspect"> {
+    return {
+      host: this.#options.host,
+      address: this.#options.address,
+      dataPlane: this.#options.plane.kind,
+      groups: [...this.#groups.values()].map((g) => ({ ...g.inspect(), registration: this.#registrations.get(g.config.id)?.inspect() ?? null })),
+      homes: [...this.#homes.values()].map((h) => h.inspect()),
+      correspondent: this.#correspondent?.inspect() ?? null,
+    };
+  }
+
+  #groupOf(home: string): Membership {
+    const wanted = parseAddress(home);
+    const group = [...this.#groups.values()].find((g) => g.view.home === wanted);
+    if (!group) throw new AgentError("no-such-group", `${this.#options.host} is not in a group with the anycast address ${wanted}`);
+    return group;
+  }
+
+  #tell(body: AgentEventBody): void {
+    this.#options.emit({ sequence: this.#eventSequence++, mono: this.#options.clock.mono(), wall: this.#options.clock.wall(), body });
+  }
+
+  #send(packet: MobilityPacket): void {
+    const at = this.#options.clock.mono();
+    this.#options.signalling.send(encodePacket(packet));
+    queueMicrotask(() => this.#tellMessage("sent", packet, at));
+  }
+
+  #tellMessage(direction: "sent" | "received", packet: MobilityPacket, at: Millis): void {
+    this.#tell({ type: "message", direction, at, source: packet.source, destination: packet.destination, tunnelled: packet.tunnel !== undefined, summary: describe(packet) });
+  }
+
+  /** Every packet with a Mobility Header that reaches this host. Nothing in it can make this throw. */
+  #receive(bytes: Uint8Array, at: Millis): void {
+    const decoded = decodePacket(bytes);
+    if (!decoded.ok) return this.#drops.add(decoded.reason, undefined, decoded.field);
+    const { packet, mobilityHeader } = decoded;
+    if (!this.#isForUs(packet)) return; // passing through a home agent's tunnel: the data plane's business
+    try {
+      this.#route(packet, mobilityHeader, at);
+    } catch (error) {
+      this.#drops.add("internal error", packet, (error as Error).message);
+      this.#tell({ type: "log", level: "error", text: `${describe(packet)}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
+    }
+    this.#tellMessage("received", packet, at);
+  }
+
+  #isForUs(packet: MobilityPacket): boolean {
+    const own = this.#options.address;
+    if (packet.tunnel) return packet.tunnel.destination === own && [...this.#groups.values()].some((g) => g.view.home === packet.destination);
+    return packet.destination === own;
+  }
+
+  #route(packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis): void {
+    const { message } = packet;
+    switch (message.kind) {
+      case "homeTestInit":
+      case "careOfTestInit":
+        return this.#toCorrespondent(packet, mobilityHeader);
+      case "bindingUpdate": {
+        if (!message.homeRegistration) return this.#toCorrespondent(packet, mobilityHeader);
+        const home = packet.homeAddress && this.#homes.get(packet.homeAddress);
+        if (home) return home.onPacket(packet, mobilityHeader);
+        return this.#toCorrespondent(packet, mobilityHeader);
+      }
+      case "bindingAcknowledgement": {
+        const group = this.#groupFor(packet.routingHomeAddress);
+        if (!group) return this.#drops.add("binding acknowledgement for a home address that is not ours", packet);
+        const registration = this.#registrations.get(group.config.id);
+        if (registration && packet.source === group.view.homeAgent) return registration.onPacket(packet, mobilityHeader);
+        return group.runtime.onPacket(packet, mobilityHeader, at);
+      }
+      case "homeTest": {
+        const group = this.#groupFor(packet.destination);
+        if (!group) return this.#drops.add("home test for a home address that is not ours", packet);
+        return group.runtime.onPacket(packet, mobilityHeader, at);
+      }
+      case "careOfTest": {
+        // A care-of test names no home address: every group whose member awaits one from this client may want it.
+        const group = [...this.#groups.values()].find((g) => g.runtime.awaitsCareOfTest(packet.source));
+        if (!group) return this.#drops.add("care-of test not awaited", packet);
+        return group.runtime.onPacket(packet, mobilityHeader, at);
+      }
+      case "bindingError":
+      case "bindingRefreshRequest":
+        return this.#drops.add(`${message.kind} not handled`, packet);
+    }
+  }
+
+  #groupFor(home: Address | undefined): Membership | undefined {
+    return [...this.#groups.values()].find((g) => g.view.home === home);
+  }
+
+  #toCorrespondent(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
+    if (!this.#correspondent) return this.#drops.add("this host is no correspondent node", packet);
+    this.#correspondent.onPacket(packet, mobilityHeader);
+  }
+}
