@@ -42,10 +42,10 @@ export function onBindingPacket(state: Binding, packet: MobilityPacket, mobility
   if (packet.message.kind === "careOfTest") return onCareOfTest(state, packet, at, view, now, mark);
   if (state.phase !== "update") return dropped(state, "binding acknowledgement not awaited", packet);
   const kbm = bindingManagementKey(state.homeToken, state.careOfToken);
-  const outcome = acknowledgementOutcome({ home: view.home, client: state.client, careOf: careOfOf(view), sequence: state.sequence, kbm }, packet, mobilityHeader);
+  const outcome = acknowledgementOutcome({ home: view.home, client: state.client, careOf: careOfOf(view), sequence: state.sequence, firstSequence: state.lease.next, kbm }, packet, mobilityHeader);
   if (outcome.kind === "ignored") return dropped(state, outcome.reason, packet);
   const marked = mark ? [mark("bindingAcknowledgement", at)] : [];
-  if (outcome.kind === "accepted") return { state: { ...base(state), phase: "bound", sequence: state.sequence, lifetimeSeconds: outcome.lifetimeSeconds }, effects: marked };
+  if (outcome.kind === "accepted") return { state: { ...base(state), phase: "bound", sequence: outcome.sequence, lifetimeSeconds: outcome.lifetimeSeconds }, effects: marked };
   return failed(state, "bindingAcknowledgement", `status ${outcome.status}`, outcome.lastSequence, marked);
 }
 

@@ -2,6 +2,7 @@ import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import { homeTestAnswered, homeTestTimer, startHomeTest, type HomeProbe } from "../returnRoutability.ts";
 import type { Millis, Random } from "../step.ts";
+import { admitUpdate, type RecentUpdates } from "../updateLimiter.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { HandoffMode } from "./handoffMode.ts";
 import type { HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
@@ -24,7 +25,9 @@ export interface ContactClient {
   /** When the binding at the client runs out, if it has one. */
   readonly boundUntil: Millis | null;
   readonly work: ContactWork;
-  /** Asked for while other work was under way; taken up when that ends. */
+  /** When members were last told to bind this client: the limit of 3 updates per second counts for the whole group (§11.8). */
+  readonly updates: RecentUpdates;
+  /** Asked for while other work was under way, or too soon after other updates; taken up when that is over. */
   readonly waiting: HandoffWish | null;
 }
 
@@ -57,7 +60,7 @@ export const plainAfterMs = 3_500;
 const idle: ContactWork = { phase: "idle" };
 
 export function newContactClient(client: Address, server: string, firstSequence: number): ContactClient {
-  return { client, server, nextSequence: firstSequence & 0xffff, grant: null, capability: "unknown", active: true, boundUntil: null, work: idle, waiting: null };
+  return { client, server, nextSequence: firstSequence & 0xffff, grant: null, capability: "unknown", active: true, boundUntil: null, updates: [], work: idle, waiting: null };
 }
 
 /** Starts a handoff, or keeps it waiting behind work under way, or answers why not. */
@@ -65,6 +68,8 @@ export function handOver(state: ContactClient, wish: HandoffWish, view: GroupVie
   const refusal = whyNot(state, wish, view);
   if (refusal) return { state, effects: [answer(wish.handoff, { step: "decided", reason: refusal })] };
   if (state.work.phase !== "idle") return { state: { ...state, waiting: wish }, effects: [] };
+  const admission = admitUpdate(state.updates, now);
+  if (!admission.admitted) return { state: { ...state, waiting: wish }, effects: [], wakeAt: admission.notBefore };
   const decided: GroupEffect = { do: "mark", ...nameOf(state, wish), step: "decided", at: wish.decidedAt };
   const usable = wish.mode === "prepared" && freshGrant(state, now) !== null;
   if (usable || state.capability === "plain") return prepend([decided], beginHanding(state, wish, view, now));
@@ -167,6 +172,7 @@ export function contactTimer(state: ContactClient, view: GroupView, now: Millis,
   }
   if (work.phase === "handing" && now >= work.until) return handingFailed(state, work, "done", `no outcome within ${handingLimitMs / 1000} s`, null, view, now, random);
   if (work.phase === "rebinding" && now >= work.until) return rebindFailed(state, { ...work, retried: true }, null, `no outcome within ${rebindLimitMs / 1000} s`, view, now, random);
+  if (work.phase === "idle" && state.waiting) return handOver({ ...state, waiting: null }, state.waiting, view, now, random);
   if (work.phase === "idle" && state.boundUntil !== null && now >= refreshAt(state, view)) {
     if (state.active) return rebind(state, null, view, now, random);
     if (now >= state.boundUntil) return { state: { ...state, boundUntil: null }, effects: [] };
@@ -195,14 +201,14 @@ function beginHanding(state: ContactClient, wish: HandoffWish, view: GroupView, 
   if (donor !== view.self && wish.acceptor !== view.self) effects.push({ do: "tellMember", member: wish.acceptor, message: { kind: "expect", handoff: wish.handoff, client: state.client, donor } });
   effects.push({ do: "tellMember", member: donor, message: take });
   const until = now + handingLimitMs;
-  return { state: { ...state, nextSequence, work: { phase: "handing", wish, donor, until } }, effects, wakeAt: until };
+  return { state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "handing", wish, donor, until } }, effects, wakeAt: until };
 }
 
 function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, now: Millis, retried: boolean): GroupStep<ContactClient> {
   const [lease, nextSequence] = grantBlock(state.nextSequence);
   const until = now + rebindLimitMs;
   return {
-    state: { ...state, nextSequence, work: { phase: "rebinding", requests, until, retried } },
+    state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "rebinding", requests, until, retried } },
     effects: [{ do: "tellMember", member: state.server, message: { kind: "rebind", client: state.client, lease, grant } }],
     wakeAt: until,
   };
@@ -261,6 +267,12 @@ function freshGrant(state: ContactClient, now: Millis): HomeGrant | null {
 
 function grantNow(state: ContactClient, now: Millis): HomeGrant | null {
   return state.grant && { token: state.grant.token, nonceIndex: state.grant.nonceIndex, ageMs: Math.max(0, now - state.grant.receivedAt) };
+}
+
+/** Binding Updates that this step sets off count from now. Refreshes are never refused: there is at most one in many seconds. */
+function counted(state: ContactClient, now: Millis): RecentUpdates {
+  const admission = admitUpdate(state.updates, now);
+  return admission.admitted ? admission.recent : state.updates;
 }
 
 function grantBlock(next: number): [SequenceLease, number] {
