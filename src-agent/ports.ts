@@ -1,13 +1,19 @@
 import type { ServiceConfig } from "../src-shared/api/control.ts";
 import type { Address } from "../src-shared/net/address.ts";
 
+/** Packets as the host's stack handles them (several segments at once where it does so), and their bytes from the outermost IPv6 header on. */
+export interface Moved {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
 /** What a data plane has moved and refused; every refusal has a reason. */
 export interface DataPlaneCounters {
-  readonly translatedOut: number;
-  readonly translatedIn: number;
-  readonly tunnelledOut: number;
-  readonly tunnelledIn: number;
-  readonly relayed: number;
+  readonly translatedOut: Moved;
+  readonly translatedIn: Moved;
+  readonly tunnelledOut: Moved;
+  readonly tunnelledIn: Moved;
+  readonly relayed: Moved;
   readonly drops: Readonly<Record<string, number>>;
 }
 
@@ -42,17 +48,36 @@ export interface DataPlane {
   optimise(home: Address, client: Address): void;
   unoptimise(home: Address, client: Address): void;
 
-  /** Packets client -> home that still arrive here are tunnelled on to `member` instead of being delivered. */
+  /**
+   * What becomes of packets client -> home that arrive here, by routing header or tunnel. A client is in exactly one state, and `serve`, `hold` and
+   * `relay` each replace the one before:
+   * - *unknown* (at first, and after `unserve`, `unrelay`, `discard`): delivered to the stack when they come by routing header or from the home
+   *   agent. From another member they may run ahead of the connection they belong to (the donor relays before the state has arrived), and the
+   *   stack would answer with an RST: they are kept for about a second, bounded, and dropped and counted after that.
+   * - *served*: delivered. `release` leads here too.
+   * - *held*: kept in order, without a time limit, at most 4 MB a client, the oldest dropped and counted.
+   * - *relayed*: tunnelled on to `member`, as they were, hop limit lowered.
+   * Packets that were kept are delivered (`serve`, `release`) or relayed (`relay`) first, in order; `discard`, `unserve` and `unrelay` drop them.
+   */
+  serve(home: Address, client: Address): void;
+  /** From served to unknown; nothing in any other state. */
+  unserve(home: Address, client: Address): void;
+
   relay(home: Address, client: Address, member: Address): void;
+  /** From relayed to unknown; nothing in any other state. */
   unrelay(home: Address, client: Address): void;
 
-  /**
-   * From now packets client -> home are kept (bounded: at most `limitBytes`, oldest dropped and counted) instead of delivered, because their
-   * connection is still on its way. `release` delivers them in order and ends the hold; `discard` ends it without delivering.
-   */
   hold(home: Address, client: Address): void;
+  /** From held to served; nothing in any other state. */
   release(home: Address, client: Address): void;
+  /** From held to unknown; nothing in any other state. */
   discard(home: Address, client: Address): void;
+
+  /**
+   * Called for packets that carried a Home Address option without a binding for just (`home`, `careOf`), §9.3.1; they are dropped. At most about
+   * a thousand calls a second, however many arrive: all are counted.
+   */
+  onUnbound(handler: (home: Address, careOf: Address, destination: Address) => void): void;
 
   counters(): DataPlaneCounters;
   /** Removes everything it made, in the reverse order. Safe to call twice, and after a failed start. */
@@ -63,8 +88,17 @@ export interface DataPlane {
 export interface Signalling {
   /** `packet` starts at the IPv6 header and is sent as it is. Throws on system call failure. */
   send(packet: Uint8Array): void;
-  /** Called with each packet (IPv6 header first, tunnel header included) and its arrival on the monotonic clock in ms. */
+  /**
+   * Called with each packet (IPv6 header first, tunnel header included) and its arrival on the monotonic clock in ms: the kernel's own timestamp.
+   * Also sees packets that only pass through (at the home agent, at the contact): whether one is for this host is for the engine to say.
+   */
   onPacket(handler: (packet: Uint8Array, at: number) => void): void;
+  /** ICMPv6 errors (RFC 4443 §3) that arrived, tunnel header included: Parameter Problem is how a peer without Mobile IPv6 answers. */
+  onError(handler: (packet: Uint8Array, at: number) => void): void;
+  /** A TCP SYN (without ACK) from `client` to `home` came in a tunnel from `tunnelSource`; it goes to the stack as well. */
+  onTunnelledSyn(handler: (client: Address, home: Address, tunnelSource: Address, at: number) => void): void;
+  /** Packets that the kernel could not keep for us because we read too slowly, since the start. */
+  lost(): number;
   close(): void;
 }
 
