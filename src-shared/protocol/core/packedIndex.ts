@@ -1,0 +1,148 @@
+/**
+ * From keys of a fixed number of bytes to small numbers ("slots") in packed arrays: the index of tables that may hold a million entries.
+ * Owners keep their columns in typed arrays by slot and grow them to `capacity`. Hashing is keyed, so that a peer who may choose keys cannot
+ * choose collisions. About keyLength + 8 bytes an entry.
+ */
+export class PackedIndex {
+  readonly limit: number;
+  readonly #keyLength: number;
+  readonly #seed: number;
+  #capacity: number;
+  #keys: Uint8Array;
+  /** Open addressing with linear probing; slot + 1, 0 for empty. Its length is a power of two. */
+  #buckets: Int32Array;
+  /** Slots given back, as a list through this array. */
+  #freeNext: Int32Array;
+  #free = -1;
+  #used = 0;
+  #size = 0;
+
+  /** At most `limit` keys of `keyLength` bytes. `seed` is any 32 bits that peers cannot know. */
+  constructor(keyLength: number, limit: number, seed: number) {
+    this.#keyLength = keyLength;
+    this.limit = limit;
+    this.#seed = seed | 0;
+    this.#capacity = Math.min(limit, 16);
+    this.#keys = new Uint8Array(this.#capacity * keyLength);
+    this.#freeNext = new Int32Array(this.#capacity);
+    this.#buckets = new Int32Array(32);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Slots are below this; it grows, up to `limit`. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Slot of the key, or -1. */
+  find(key: Uint8Array): number {
+    const mask = this.#buckets.length - 1;
+    for (let b = this.#hash(key, 0) & mask; ; b = (b + 1) & mask) {
+      const slot = (this.#buckets[b] as number) - 1;
+      if (slot < 0 || this.#isAt(slot, key)) return slot;
+    }
+  }
+
+  /** Slot of the key, given one if it has none; -1 when the table is full. */
+  add(key: Uint8Array): number {
+    const found = this.find(key);
+    if (found >= 0) return found;
+    if (this.#size >= this.limit) return -1;
+    if (this.#free < 0 && this.#used === this.#capacity) this.#grow();
+    const slot = this.#free >= 0 ? this.#free : this.#used++;
+    if (slot === this.#free) this.#free = (this.#freeNext[slot] as number) - 1;
+    this.#keys.set(key, slot * this.#keyLength);
+    this.#place(slot);
+    this.#size++;
+    return slot;
+  }
+
+  /** Gives the key's slot back. Returns it, or -1 when the key was not there. */
+  remove(key: Uint8Array): number {
+    const mask = this.#buckets.length - 1;
+    let hole = this.#hash(key, 0) & mask;
+    while (this.#buckets[hole] !== 0 && !this.#isAt((this.#buckets[hole] as number) - 1, key)) hole = (hole + 1) & mask;
+    const slot = (this.#buckets[hole] as number) - 1;
+    if (slot < 0) return -1;
+    // Whoever sits behind and would be looked for at or before the hole moves into it, so that no search stops short.
+    for (let b = (hole + 1) & mask; this.#buckets[b] !== 0; b = (b + 1) & mask) {
+      const wanted = this.#hashOf((this.#buckets[b] as number) - 1) & mask;
+      if (((b - wanted) & mask) < ((b - hole) & mask)) continue;
+      this.#buckets[hole] = this.#buckets[b] as number;
+      hole = b;
+    }
+    this.#buckets[hole] = 0;
+    this.#freeNext[slot] = this.#free + 1;
+    this.#free = slot;
+    this.#size--;
+    return slot;
+  }
+
+  /** The key in a slot that is in use: a view, not to be kept. */
+  keyAt(slot: number): Uint8Array {
+    return this.#keys.subarray(slot * this.#keyLength, (slot + 1) * this.#keyLength);
+  }
+
+  /** Bytes of memory in the packed arrays. */
+  get bytes(): number {
+    return this.#keys.byteLength + this.#buckets.byteLength + this.#freeNext.byteLength;
+  }
+
+  #grow(): void {
+    const capacity = Math.min(this.limit, this.#capacity * 2);
+    this.#keys = grown(this.#keys, capacity * this.#keyLength);
+    this.#freeNext = grown(this.#freeNext, capacity);
+    this.#capacity = capacity;
+    let buckets = this.#buckets.length;
+    while (buckets * 3 < capacity * 4) buckets *= 2;
+    if (buckets === this.#buckets.length) return;
+    this.#buckets = new Int32Array(buckets);
+    // Growing happens only when every slot is in use.
+    for (let slot = 0; slot < this.#used; slot++) this.#place(slot);
+  }
+
+  #place(slot: number): void {
+    const mask = this.#buckets.length - 1;
+    let b = this.#hashOf(slot) & mask;
+    while (this.#buckets[b] !== 0) b = (b + 1) & mask;
+    this.#buckets[b] = slot + 1;
+  }
+
+  #isAt(slot: number, key: Uint8Array): boolean {
+    const at = slot * this.#keyLength;
+    for (let i = 0; i < this.#keyLength; i++) if (this.#keys[at + i] !== key[i]) return false;
+    return true;
+  }
+
+  #hashOf(slot: number): number {
+    return this.#hash(this.#keys, slot * this.#keyLength);
+  }
+
+  /** Murmur3's mixing, 4 bytes at a time. */
+  #hash(bytes: Uint8Array, at: number): number {
+    let h = this.#seed;
+    for (let i = at; i < at + this.#keyLength; i += 4) {
+      const word = (bytes[i] as number) | ((bytes[i + 1] as number) << 8) | ((bytes[i + 2] as number) << 16) | ((bytes[i + 3] as number) << 24);
+      h ^= Math.imul(rotate(Math.imul(word, 0xcc9e2d51), 15), 0x1b873593);
+      h = (Math.imul(rotate(h, 13), 5) + 0xe6546b64) | 0;
+    }
+    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+    return (h ^ (h >>> 16)) >>> 0;
+  }
+}
+
+function rotate(word: number, by: number): number {
+  return (word << by) | (word >>> (32 - by));
+}
+
+/** A longer copy of a column; unchanged when it is long enough. */
+export function grown<T extends Uint8Array | Uint16Array | Int32Array | Float64Array>(column: T, length: number): T {
+  if (column.length >= length) return column;
+  const longer = new (column.constructor as new (length: number) => T)(length);
+  longer.set(column);
+  return longer;
+}
