@@ -1,0 +1,69 @@
+import type { AppEvent, AppEventName } from "../../../src-shared/api/app/events.ts";
+import { AppError } from "../../../src-shared/api/app/error.ts";
+import type { LabPatch, LabState, LabSummary } from "../../../src-shared/api/app/lab.ts";
+
+export type Emit = <N extends AppEventName>(name: N, payload: AppEvent<N>) => void;
+type Kept = "sites" | "hosts" | "links" | "groups" | "clients" | "faults" | "captures";
+type Item<K extends Kept> = LabState[K][number];
+
+/** The labs by id. Every change goes through here, so that its patch goes out. */
+export class LabStore {
+  readonly #labs = new Map<string, LabState>();
+  readonly #emit: Emit;
+
+  constructor(emit: Emit) {
+    this.#emit = emit;
+  }
+
+  get(id: string): LabState {
+    const lab = this.#labs.get(id);
+    if (!lab) throw new AppError("not-found", `there is no lab "${id}"`, { remedy: "Choose another lab." });
+    return lab;
+  }
+
+  list(): LabSummary[] {
+    return [...this.#labs.values()].map(({ id, name, kind, phase, detail, shipped, hosts }) => ({ id, name, kind, phase, detail, shipped, hosts: hosts.length }));
+  }
+
+  /** Puts a whole lab in place of what was there. */
+  put(lab: LabState): void {
+    this.#labs.set(lab.id, lab);
+    this.#emit("lab.list", this.list());
+  }
+
+  item<K extends Kept>(lab: string, kind: K, id: string): Item<K> {
+    const found = this.get(lab)[kind].find((each) => each.id === id);
+    if (!found) throw new AppError("not-found", `there is no "${id}" in this lab`);
+    return found as Item<K>;
+  }
+
+  /** Adds or replaces objects whole, removes those gone, and tells. */
+  change(id: string, change: Omit<LabPatch, "lab" | "revision">): void {
+    const lab = this.get(id);
+    const revision = lab.revision + 1;
+    const gone = new Set(change.gone);
+    const merged = <K extends Kept>(kind: K): LabState[K] => {
+      const fresh = change[kind] as { id: string }[] | undefined;
+      if (!fresh && gone.size === 0) return lab[kind];
+      const byId = new Map((lab[kind] as { id: string }[]).map((each) => [each.id, each]));
+      for (const each of fresh ?? []) byId.set(each.id, each);
+      for (const each of gone) byId.delete(each);
+      return [...byId.values()] as LabState[K];
+    };
+    this.#labs.set(id, {
+      ...lab,
+      revision,
+      phase: change.phase ?? lab.phase,
+      detail: change.detail === undefined ? lab.detail : change.detail,
+      sites: merged("sites"),
+      hosts: merged("hosts"),
+      links: merged("links"),
+      groups: merged("groups"),
+      clients: merged("clients"),
+      faults: merged("faults"),
+      captures: merged("captures"),
+    });
+    this.#emit("lab.patch", { lab: id, revision, ...change });
+    if (change.phase || change.hosts || change.gone) this.#emit("lab.list", this.list());
+  }
+}
