@@ -12,6 +12,7 @@ interface Rule {
 const pure = [/^src-shared\/(bytes|net)\//, /^src-shared\/protocol\/wire\//];
 const rules: readonly Rule[] = [
   { from: /^src-shared\/(bytes|net)\//, may: [/^src-shared\/(bytes|net)\//], why: "bytes and net stand alone" },
+  { from: /^src-shared\/pcapng\//, may: [/^src-shared\/pcapng\//], why: "a file format: bytes only, written by the agent and read by the manager" },
   { from: /^src-shared\/protocol\/wire\//, may: pure, why: "codecs know bytes and addresses only" },
   { from: /^src-shared\/(protocol\/core|predict|stats|sim)\//, may: [...pure, /^src-shared\/(protocol\/core|predict|stats|sim)\//], why: "the core runs on real hosts and on the virtual network alike: no I/O, no api" },
   { from: /^src-shared\/api\//, may: [/^src-shared\/(api|protocol|net)\//], why: "the contract knows only types of the protocol" },

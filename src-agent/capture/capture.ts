@@ -33,21 +33,20 @@ export async function runCapture(options: CaptureOptions, out: Writable, stop: A
   const settings = { ...defaults, ...options };
   const host = options.host ?? hostname();
   const ring = new PacketRing(settings.interface, captureProgram(settings.filter, settings.snaplen, settings.withoutPorts), settings.ringBytes);
-  let failed: Error | null = null;
-  out.on("error", (error) => (failed = error));
+  out.on("error", () => {}); // seen as out.errored
   try {
     out.write(sectionHeader({ application: "anycast-lab agent", os: `Linux ${host}` }));
     out.write(interfaceDescription({ name: host, description: `${settings.interface} on ${host}`, filter: describeFilter(settings.filter, settings.withoutPorts), snaplen: wholeFrame }));
-    while (!stop.aborted && !failed) {
+    while (!stop.aborted && !out.errored) {
       await readable(ring.fd, stop);
       const full = drainInto(ring, out);
-      if (full && !failed && !out.destroyed) await drained(out, stop);
+      if (full && !out.destroyed) await drained(out, stop);
     }
     // The kernel hands over the block it was filling once its time is up.
     await new Promise((resolve) => setTimeout(resolve, 2 * PacketRing.retireMs));
     drainInto(ring, out);
     const result = ring.statistics();
-    if (!failed) out.write(interfaceStatistics({ interface: 0, timeNs: BigInt(Date.now()) * 1_000_000n, ...result }));
+    if (!out.destroyed) out.write(interfaceStatistics({ interface: 0, timeNs: BigInt(Date.now()) * 1_000_000n, ...result }));
     return result;
   } finally {
     ring.close();
