@@ -65,7 +65,10 @@ export class GroupRuntime {
     this.#input({ kind: "member", from, message, at: this.#ports.clock.mono() });
   }
 
+  /** The client has connections here now (`active`), or none any more. */
   onActivity(client: Address, active: boolean): void {
+    if (active) this.#ports.plane.serve(this.view.home, client);
+    else this.#ports.plane.unserve(this.view.home, client);
     this.#input({ kind: "activity", client, active });
   }
 
@@ -181,7 +184,7 @@ export class GroupRuntime {
       case "relay":
         return plane.relay(home, effect.client, effect.member);
       case "unrelay":
-        return plane.unrelay(home, effect.client);
+        return this.#unrelay(effect.client);
       case "answer": {
         const waiting = this.#answers.get(effect.request);
         this.#answers.delete(effect.request);
@@ -236,19 +239,26 @@ export class GroupRuntime {
     const released = this.#released.get(handoff);
     this.#released.delete(handoff);
     try {
-      this.#ports.plane.unrelay(this.view.home, client);
+      this.#ports.plane.hold(this.view.home, client);
       await released?.resume();
+      this.#ports.plane.release(this.view.home, client);
     } catch (error) {
       this.#ports.tell({ type: "log", level: "error", text: `handoff ${handoff}: ${client} could not be taken back: ${(error as Error).message}` });
     }
     this.#input({ kind: "reinstated", handoff });
   }
 
+  /** Packets of this client are no longer another member's: they are ours if we hold connections, else nobody's. */
+  #unrelay(client: Address): void {
+    const { plane, connections } = this.#ports;
+    plane.unrelay(this.view.home, client);
+    if (connections.connectionsOf(this.view.home, client).length > 0) plane.serve(this.view.home, client);
+  }
+
   #restore(handoff: string, client: Address, bundle: Uint8Array): void {
     const { plane, connections } = this.#ports;
     const { home } = this.view;
     try {
-      plane.unrelay(home, client);
       plane.hold(home, client);
       this.#prepared.set(handoff, connections.prepareAdopt(home, client, bundle));
       queueMicrotask(() => this.#input({ kind: "restored", handoff }));
