@@ -43,9 +43,12 @@ export function newCorrespondent(now: Millis, random: Random, limits: Correspond
 
 /** One input. The step's `wakeAt` is when `wake` must be given at the latest. */
 export function correspond(state: Correspondent, input: CorrespondentInput, now: Millis, random: Random): Step<Correspondent> {
-  const { state: next, effects } = transition(state, input, now, random);
-  const wakeAt = next.cache.nextDeadline();
-  return wakeAt === undefined ? { state: next, effects } : { state: next, effects, wakeAt };
+  // What is over is over, however late the wake comes.
+  const due = dueEntries(state.cache, now);
+  const step = transition(state, input, now, random);
+  const effects = due.length > 0 ? [...due, ...step.effects] : step.effects;
+  const wakeAt = step.state.cache.nextDeadline();
+  return wakeAt === undefined ? { state: step.state, effects } : { state: step.state, effects, wakeAt };
 }
 
 function transition(state: Correspondent, input: CorrespondentInput, now: Millis, random: Random): Step<Correspondent> {
@@ -61,7 +64,7 @@ function transition(state: Correspondent, input: CorrespondentInput, now: Millis
     case "unreachable":
       return onUnreachable(state, input.home, input.careOf, now);
     case "wake":
-      return onWake(state, now);
+      return { state, effects: [] };
     case "end":
       return onEnd(state);
   }
@@ -132,10 +135,10 @@ function onUnreachable(state: Correspondent, home: Address, careOf: Address, now
   return { state, effects: [] };
 }
 
-function onWake(state: Correspondent, now: Millis): Step<Correspondent> {
+function dueEntries(cache: BindingCache, now: Millis): readonly Effect[] {
   const effects: Effect[] = [];
-  for (let entry = state.cache.firstDue(now); entry; entry = state.cache.firstDue(now)) effects.push(...onDeadline(state.cache, entry, now));
-  return { state, effects };
+  for (let entry = cache.firstDue(now); entry; entry = cache.firstDue(now)) effects.push(...onDeadline(cache, entry, now));
+  return effects;
 }
 
 /** Lifetimes end exactly; a used binding is asked for a refresh before (§9.5.5), through the home network: signalling bypasses the cache. */

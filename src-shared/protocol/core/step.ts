@@ -16,6 +16,11 @@ export type Effect =
   /** Home agent: tunnel traffic for `home` to `careOf` (§10.4.2). */
   | { readonly do: "tunnel"; readonly home: Address; readonly careOf: Address }
   | { readonly do: "untunnel"; readonly home: Address }
+  /** Home agent, `home` on its own link: look for another node with that address (§10.3.1); comes back as the input `duplicateChecked`. */
+  | { readonly do: "checkDuplicate"; readonly home: Address }
+  /** Home agent, `home` on its own link: answer neighbour discovery for it, and tell the link at once (§10.4.1). Or stop. */
+  | { readonly do: "defend"; readonly home: Address }
+  | { readonly do: "undefend"; readonly home: Address }
   /** A counted reason why an input changed nothing. */
   | { readonly do: "drop"; readonly reason: string; readonly packet?: MobilityPacket }
   /** Something worth telling people and tests, in the words of src-shared/api/events.ts. */
