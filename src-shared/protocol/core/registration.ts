@@ -49,7 +49,7 @@ export type Registration = RegistrationBase & (
   | { readonly phase: "asking"; readonly asking: Asking; readonly granted: Granted | null }
   | { readonly phase: "registered"; readonly granted: Granted; readonly refreshAt: Millis }
   | { readonly phase: "removing"; readonly asking: Asking }
-  /** Deregistered, or refused in a way that asking again cannot change. */
+  /** Not started, deregistered, or refused in a way that asking again cannot change. */
   | { readonly phase: "ended"; readonly reason: string }
 );
 
@@ -60,25 +60,41 @@ const REMOVAL_TRANSMISSIONS = 4;
 /** Immediate retries after corrections; more wait for the back-off, so that two nodes cannot drive each other. */
 const CORRECTIONS = 2;
 
-/** Asks for the registration. `wall` is our clock in ms since 1970, a first guess at the home agent's. */
-export function startRegistration(wish: RegistrationWish, now: Millis, wall: number, random: Random): Step<Registration> {
+export type RegistrationInput =
+  /** Ask for it, or ask again now because somebody wants to be sure. */
+  | { readonly kind: "start" | "refresh" }
+  /** A Binding Acknowledgement from the home agent; `mobilityHeader` as received. */
+  | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array }
+  | { readonly kind: "wake" }
+  /** Give it back (§11.7.1, lifetime 0). */
+  | { readonly kind: "end" };
+
+/** Nothing is sent before `start`. `wall` is our clock in ms since 1970, a first guess at the home agent's. */
+export function newRegistration(wish: RegistrationWish, now: Millis, wall: number, random: Random): Registration {
   const seed = random(2);
   const sequence = ((seed[0] as number) << 8) | (seed[1] as number);
-  return ask({ wish, sequence, clockOffset: wall - now, lastId: 0n }, "asking", null, now);
+  return { wish, sequence, clockOffset: wall - now, lastId: 0n, phase: "ended", reason: "not started" };
 }
 
-/** Asks again now: the home agent asked for it, or the group wants to be sure. Nothing happens when asking already, or ended. */
-export function refreshRegistration(state: Registration, now: Millis): Step<Registration> {
-  return state.phase === "registered" ? ask(base(state), "asking", state.granted, now) : settled(state, []);
-}
-
-/** Gives the registration back (§11.7.1, lifetime 0). */
-export function endRegistration(state: Registration, now: Millis): Step<Registration> {
-  return state.phase === "ended" || state.phase === "removing" ? settled(state, []) : ask(base(state), "removing", null, now);
+/** One input. The step's `wakeAt` is when `wake` must be given at the latest. */
+export function registerHome(state: Registration, input: RegistrationInput, now: Millis): Step<Registration> {
+  switch (input.kind) {
+    case "start":
+    case "refresh":
+      if (state.phase === "asking") return settled(state, []);
+      return ask(base(state), "asking", state.phase === "registered" ? state.granted : null, now);
+    case "packet":
+      return onAcknowledgement(state, input.packet, input.mobilityHeader, now);
+    case "wake":
+      return onWake(state, now);
+    case "end":
+      if (state.phase === "ended" || state.phase === "removing") return settled(state, []);
+      return ask(base(state), "removing", null, now);
+  }
 }
 
 /** Retransmits and refreshes when it is time. */
-export function registrationTimer(state: Registration, now: Millis): Step<Registration> {
+function onWake(state: Registration, now: Millis): Step<Registration> {
   if (state.phase === "registered") return now < state.refreshAt ? settled(state, []) : ask(base(state), "asking", state.granted, now);
   if (state.phase === "ended" || now < state.asking.retryAt) return settled(state, []);
   if (state.phase === "removing" && state.asking.sent >= REMOVAL_TRANSMISSIONS) return settled({ ...base(state), phase: "ended", reason: "deregistered without an answer" }, []);
@@ -88,8 +104,8 @@ export function registrationTimer(state: Registration, now: Millis): Step<Regist
   return { ...told, effects: [...told.effects, failure(state, null, "the home agent does not answer and the registration has run out")] };
 }
 
-/** A Binding Acknowledgement from the home agent (§11.7.3). `mobilityHeader` as received. */
-export function onRegistrationAcknowledgement(state: Registration, packet: MobilityPacket, mobilityHeader: Uint8Array, now: Millis): Step<Registration> {
+/** §11.7.3. */
+function onAcknowledgement(state: Registration, packet: MobilityPacket, mobilityHeader: Uint8Array, now: Millis): Step<Registration> {
   const { message } = packet;
   const { wish } = state;
   if (state.phase !== "asking" && state.phase !== "removing") return dropped(state, "binding acknowledgement not awaited", packet);
