@@ -1,0 +1,94 @@
+import type { HandoffMode, HandoffStepName } from "../../src-shared/api/handoff.ts";
+import type { Address } from "../../src-shared/net/address.ts";
+import { departureKey, type CaptureFacts, type LinkFact, type SignallingFact } from "./facts.ts";
+
+/** The packet that marks an instant: when it passed the host's interface, and its position in the capture. */
+export interface PacketInstant {
+  readonly at: number;
+  readonly packet: number;
+}
+export type PacketInstants = Partial<Record<HandoffStepName, PacketInstant>>;
+
+/** Which handoff to look for. Names are hosts; `told` are its instants as the agents told them, which only say where to look. */
+export interface HandoffPlace {
+  readonly client: Address;
+  readonly contact: string;
+  readonly donor: string;
+  readonly acceptor: string;
+  readonly mode: HandoffMode;
+  readonly told: Partial<Record<HandoffStepName, number>>;
+}
+
+/** How far around the told instants packets are looked for, ms. Far above what would still count as agreement. */
+const slackMs = 50;
+
+/** Finds the packets of a handoff. An instant that no packet marks is absent. */
+export function packetInstants(facts: CaptureFacts, place: HandoffPlace, addresses: ReadonlyMap<string, Address>): PacketInstants {
+  const { client, contact, donor, acceptor } = place;
+  const toldStart = place.told.homeTestInit ?? place.told.frozen ?? place.told.decided;
+  if (toldStart === undefined) return {};
+  const from = toldStart - slackMs;
+  const until = (place.told.firstPacket ?? place.told.bindingAcknowledgement ?? toldStart + 30_000) + slackMs;
+  const seen = (host: string, direction: "in" | "out", kind: SignallingFact["message"]["kind"], after: number, before: number) =>
+    facts.signalling.find((s) => s.host === host && s.direction === direction && s.message.kind === kind && s.at >= after && s.at <= before && (direction === "out" ? s.destination : s.source) === client);
+
+  const found: { -readonly [N in HandoffStepName]?: PacketInstant } = {};
+  const careOfTestInit = seen(acceptor, "out", "careOfTestInit", from, until);
+  const careOfTest = careOfTestInit && seen(acceptor, "in", "careOfTest", careOfTestInit.at, until);
+  const update = careOfTest && seen(acceptor, "out", "bindingUpdate", careOfTest.at, until);
+  const acknowledgement = update && seen(acceptor, "in", "bindingAcknowledgement", update.at, until);
+  Object.assign(found, present({ careOfTestInit, careOfTest, bindingUpdate: update, bindingAcknowledgement: acknowledgement }));
+  const first = acknowledgement && firstDeparture(facts, acceptor, client, acknowledgement.at, until);
+  if (first) found.firstPacket = first;
+  if (place.mode === "full") {
+    const homeTestInit = seen(contact, "out", "homeTestInit", from, until);
+    const homeTest = homeTestInit && seen(contact, "in", "homeTest", homeTestInit.at, careOfTestInit?.at ?? until);
+    Object.assign(found, present({ homeTestInit, homeTest }));
+  }
+  if (careOfTestInit) Object.assign(found, stateInstants(facts, place, addresses, from, careOfTestInit.at));
+  return found;
+}
+
+/** The donor's last segment from X to the client in (from, until), or null: after the freeze there must be none. */
+export function lastDeparture(facts: CaptureFacts, member: string, client: Address, from: number, until: number): number | null {
+  const departures = facts.departures.get(departureKey(member, client));
+  if (!departures) return null;
+  const index = departures.at.lowerBound(until) - 1;
+  if (index < 0) return null;
+  const at = departures.at.at(index);
+  return at > from ? at : null;
+}
+
+function firstDeparture(facts: CaptureFacts, member: string, client: Address, from: number, until: number): PacketInstant | null {
+  const departures = facts.departures.get(departureKey(member, client));
+  const index = departures?.at.lowerBound(from) ?? 0;
+  if (!departures || index >= departures.at.length) return null;
+  const at = departures.at.at(index);
+  return at <= until ? { at, packet: departures.packet.at(index) } : null;
+}
+
+/**
+ * The state crosses the member link inside TLS: the last segment from D that reached A before A's Care-of Test Init ends it. The donor says at
+ * the freeze that it freezes and then sends the state, so both instants are departures of segments from D to A; told times choose among them.
+ */
+function stateInstants(facts: CaptureFacts, place: HandoffPlace, addresses: ReadonlyMap<string, Address>, from: number, careOfTestInitAt: number): PacketInstants {
+  const source = addresses.get(place.donor);
+  const destination = addresses.get(place.acceptor);
+  const between = (link: LinkFact) => link.source === source && link.destination === destination;
+  const arrived = facts.links.filter((link) => between(link) && link.host === place.acceptor && link.direction === "in" && link.at >= from && link.at <= careOfTestInitAt).at(-1);
+  const left = facts.links.filter((link) => between(link) && link.host === place.donor && link.direction === "out" && link.at >= from && link.at <= (arrived?.at ?? careOfTestInitAt) + slackMs);
+  // Segments are cut anew on their way (offloads), so the last one is matched by where it ends in the stream.
+  const end = arrived && (arrived.sequence + arrived.length) >>> 0;
+  const lastIndex = left.findLastIndex((link) => arrived && link.ports === arrived.ports && (link.sequence + link.length) >>> 0 === end);
+  const candidates = lastIndex < 0 ? left : left.slice(0, lastIndex + 1);
+  return { ...present({ stateReceived: arrived }), ...present({ frozen: nearest(candidates, place.told.frozen), stateSent: nearest(candidates, place.told.stateSent) }) };
+}
+
+function nearest(links: readonly LinkFact[], told: number | undefined): LinkFact | undefined {
+  if (told === undefined) return undefined;
+  return links.reduce<LinkFact | undefined>((best, link) => (!best || Math.abs(link.at - told) < Math.abs(best.at - told) ? link : best), undefined);
+}
+
+function present(found: Partial<Record<HandoffStepName, PacketInstant | undefined>>): PacketInstants {
+  return Object.fromEntries(Object.entries(found).flatMap(([step, fact]) => (fact ? [[step, { at: fact.at, packet: fact.packet }]] : [])));
+}
