@@ -5,6 +5,7 @@
  *   outgoing   egress of the steering device, to which policy routing sends every packet from a home address of ours,
  *              to a bound one, or to one that we are home agent of
  *   incoming   ingress of the data interface
+ *   returned   ingress of the steering device: packets that the agent kept and now gives back
  *
  * What the programs cannot decide is sent to the agent: marked by a destination MAC address that nobody has, out of the steering device,
  * whose other end the agent reads. Nothing here needs BTF: only skb helpers of Linux 5.10.
@@ -388,6 +389,24 @@ SECTION("incoming") int on_incoming(struct __sk_buff *skb)
 	if (ip.next == MOBILITY && is_local(&ip.destination)) return drop(skb, SIGNALLING);
 	if (ip.next == ICMPV6 && about_translated(skb, &ip)) return punt(skb, config, NOTICE_ERROR);
 	return PASS;
+}
+
+/* Kept packets go to the stack, unless their client has been handed on meanwhile. */
+SECTION("returned") int on_returned(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	struct config *config = map_lookup(&settings, &zero);
+	struct ip6 ip;
+	if (!config || skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return PASS;
+	struct home *home = map_lookup(&homes, &ip.destination);
+	if (!home) return PASS;
+	struct pair key = { ip.destination, ip.source };
+	struct client *client = map_lookup(&clients, &key);
+	if (!client || client->state != RELAYED) return PASS;
+	if (!fits(skb, config, NEXT, ip.next, 40)) return drop(skb, DROP_TOO_BIG);
+	if (forward_hop(skb, IP, ip.hops)) return drop(skb, DROP_HOPS);
+	count(RELAYED_ON, skb->len);
+	return encapsulate(skb, config, &ip, &home->care_of, &client->member);
 }
 
 SECTION("license") char license_text[] = "GPL";

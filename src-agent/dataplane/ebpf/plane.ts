@@ -1,0 +1,277 @@
+import { type Address, addressBytes, formatAddress } from "../../../src-shared/net/address.ts";
+import { RawSender } from "../../linux/rawSocket.ts";
+import type { DataPlane, DataPlaneCounters } from "../../ports.ts";
+import { clientKey, ClientStates, stateNumbers, type ClientEntry, type ClientKey, type ClientState } from "../clientStates.ts";
+import type { DataPlaneContext } from "../context.ts";
+import { counterIndex, nameCounters, type CounterName } from "../counters.ts";
+import { HeldPackets } from "../heldPackets.ts";
+import { tooBigForTunnel, translateError, type RelayedError } from "../icmpRelay.ts";
+import { names } from "../names.ts";
+import { extensionLength, Steering, tunnelLength } from "../steering.ts";
+import { AgentEnd, frameOf, type Punted } from "./agentEnd.ts";
+import { MobilityMaps } from "./maps.ts";
+import { Programs, type AttachKind } from "./programs.ts";
+
+interface Home {
+  readonly careOf: Address;
+  readonly homeAgent: Address;
+  readonly via: Address;
+}
+
+/** How often packets of unannounced clients are looked at for age, ms. */
+const expiryMs = 250;
+/** Packets taken in one turn of the event loop, so that others get theirs. */
+const readsPerTurn = 256;
+
+/** Translation by tc programs (mobility.bpf.c); this class fills their maps and takes care of what they leave to it. */
+export class EbpfDataPlane implements DataPlane {
+  readonly kind = "ebpf";
+  /** How the programs are attached. */
+  readonly attached: AttachKind;
+  readonly #context: DataPlaneContext;
+  readonly #maps: MobilityMaps;
+  readonly #programs: Programs;
+  readonly #steering: Steering;
+  readonly #agentEnd: AgentEnd;
+  readonly #sender: RawSender;
+  readonly #homes = new Map<Address, Home>();
+  readonly #members = new Map<Address, readonly Address[]>();
+  readonly #tunnels = new Set<Address>();
+  readonly #bindings = new Set<Address>();
+  readonly #clients = new ClientStates();
+  readonly #held = new HeldPackets<ClientKey>();
+  readonly #ownDrops = new Map<CounterName, number>();
+  readonly #undo: (() => void)[] = [];
+  #locals = new Set<Address>();
+  #expiry: NodeJS.Timeout | undefined;
+  #onUnbound: (home: Address, careOf: Address, destination: Address) => void = () => {};
+
+  /** Throws, with everything undone, when the kernel or our rights do not allow it. */
+  constructor(context: DataPlaneContext, attach?: AttachKind) {
+    this.#context = context;
+    try {
+      this.#maps = this.#own(new MobilityMaps());
+      this.#programs = this.#own(new Programs(this.#maps.byName));
+      this.#steering = this.#own(new Steering(context.device));
+      this.#sender = this.#own(new RawSender(names.mark));
+      this.#agentEnd = this.#own(new AgentEnd(this.#steering, () => this.#readPunted(readsPerTurn)));
+      this.#writeSettings();
+      this.#refreshLocals();
+      this.#steering.segmentTunnels();
+      this.attached = this.#programs.attach(this.#steering, attach);
+      this.#undo.push(() => this.#programs.detach());
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  bind(home: Address, careOf: Address): void {
+    this.#refreshLocals();
+    this.#maps.bindings.set(addressBytes(home), addressBytes(careOf));
+    if (this.#bindings.has(home)) return;
+    this.#steering.addDestination(home, extensionLength);
+    this.#bindings.add(home);
+  }
+
+  unbind(home: Address): void {
+    if (!this.#bindings.delete(home)) return;
+    this.#steering.removeDestination(home);
+    this.#maps.bindings.delete(addressBytes(home));
+  }
+
+  tunnel(home: Address, careOf: Address): void {
+    if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
+    this.#refreshLocals();
+    this.#maps.tunnels.set(addressBytes(home), addressBytes(careOf));
+    if (this.#tunnels.has(home)) return;
+    this.#steering.addDestination(home, tunnelLength);
+    this.#tunnels.add(home);
+  }
+
+  untunnel(home: Address): void {
+    if (!this.#tunnels.delete(home)) return;
+    this.#steering.removeDestination(home);
+    this.#maps.tunnels.delete(addressBytes(home));
+  }
+
+  addHome(home: Address, options: Home): void {
+    if (this.#tunnels.has(home)) throw new Error(`this host is the home agent of ${home}: it cannot serve it, too`);
+    this.#refreshLocals();
+    this.#maps.homes.set(addressBytes(home), Buffer.concat([addressBytes(options.careOf), addressBytes(options.homeAgent), addressBytes(options.via)]));
+    this.#homes.set(home, options);
+    this.#steering.addHome(home);
+    this.#refreshLocals();
+  }
+
+  removeHome(home: Address): void {
+    if (!this.#homes.delete(home)) return;
+    for (const entry of this.#clients.of(home)) this.#put({ ...entry, optimised: false, state: { kind: "unknown" } });
+    this.setMembers(home, []);
+    this.#steering.removeHome(home);
+    this.#maps.homes.delete(addressBytes(home));
+  }
+
+  setMembers(home: Address, members: readonly Address[]): void {
+    const key = (member: Address) => Buffer.concat([addressBytes(home), addressBytes(member)]);
+    for (const member of members) this.#maps.members.set(key(member), Buffer.from([1, 0, 0, 0]));
+    for (const member of this.#members.get(home) ?? []) if (!members.includes(member)) this.#maps.members.delete(key(member));
+    this.#members.set(home, [...members]);
+  }
+
+  optimise(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), optimised: true });
+  }
+
+  unoptimise(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), optimised: false });
+  }
+
+  serve(home: Address, client: Address): void {
+    this.#change(home, client, { kind: "served" });
+  }
+
+  unserve(home: Address, client: Address): void {
+    this.#leave(home, client, "served");
+  }
+
+  relay(home: Address, client: Address, member: Address): void {
+    this.#change(home, client, { kind: "relayed", member });
+  }
+
+  unrelay(home: Address, client: Address): void {
+    this.#leave(home, client, "relayed");
+  }
+
+  hold(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), state: { kind: "held" } });
+    this.#held.announce(clientKey(home, client));
+  }
+
+  release(home: Address, client: Address): void {
+    if (this.#clients.get(home, client).state.kind === "held") this.#change(home, client, { kind: "served" });
+  }
+
+  discard(home: Address, client: Address): void {
+    this.#leave(home, client, "held");
+  }
+
+  onUnbound(handler: (home: Address, careOf: Address, destination: Address) => void): void {
+    this.#onUnbound = handler;
+  }
+
+  counters(): DataPlaneCounters {
+    const counts = this.#maps.readCounters();
+    for (const [name, packets] of this.#ownDrops) counts[counterIndex[name]] = { packets, bytes: 0 };
+    const { drops, ...rest } = nameCounters(counts);
+    const lost = this.#agentEnd.lost();
+    return { ...rest, drops: lost > 0 ? { ...drops, "packets for the agent that it read too slowly": lost } : drops };
+  }
+
+  close(): void {
+    clearInterval(this.#expiry);
+    for (const undo of this.#undo.splice(0).reverse()) undo();
+  }
+
+  #own<T extends { close(): void }>(part: T): T {
+    this.#undo.push(() => part.close());
+    return part;
+  }
+
+  #writeSettings(): void {
+    const { device, stackEnd } = this.#steering;
+    const settings = Buffer.alloc(32);
+    [device.index, stackEnd.index, device.mtu, names.mark].forEach((value, i) => settings.writeUInt32LE(value, 4 * i));
+    settings.set(addressBytes(this.#context.address), 16);
+    this.#maps.settings.set(Buffer.alloc(4), settings);
+  }
+
+  /** Addresses come and go; whoever makes us do something new gets the current ones. */
+  #refreshLocals(): void {
+    const now = new Set([this.#context.address, ...this.#steering.localAddresses()]);
+    for (const address of now) if (!this.#locals.has(address)) this.#maps.locals.set(addressBytes(address), Buffer.from([1, 0, 0, 0]));
+    for (const address of this.#locals) if (!now.has(address)) this.#maps.locals.delete(addressBytes(address));
+    this.#locals = now;
+  }
+
+  #put(entry: ClientEntry): void {
+    const key = Buffer.concat([addressBytes(entry.home), addressBytes(entry.client)]);
+    if (!this.#clients.put(entry)) {
+      this.#maps.clients.delete(key);
+      return;
+    }
+    const value = Buffer.alloc(24);
+    if (entry.state.kind === "relayed") value.set(addressBytes(entry.state.member));
+    value.writeUInt32LE(stateNumbers[entry.state.kind], 16);
+    value.writeUInt32LE(entry.optimised ? 1 : 0, 20);
+    this.#maps.clients.set(key, value);
+  }
+
+  /** To served or relayed: what was kept goes first, then what was on its way to us while the programs learnt of the change. */
+  #change(home: Address, client: Address, state: ClientState): void {
+    this.#readPunted(Infinity);
+    const kept = this.#held.take(clientKey(home, client));
+    // Relaying is done by a program, which must know the new state before it sees the packets.
+    if (state.kind === "relayed") this.#put({ ...this.#clients.get(home, client), state });
+    for (const frame of kept) this.#agentEnd.giveBack(frame);
+    this.#put({ ...this.#clients.get(home, client), state });
+    this.#readPunted(Infinity);
+  }
+
+  #leave(home: Address, client: Address, from: ClientState["kind"]): void {
+    const entry = this.#clients.get(home, client);
+    if (entry.state.kind !== from) return;
+    this.#put({ ...entry, state: { kind: "unknown" } });
+    this.#readPunted(Infinity);
+    this.#held.take(clientKey(home, client));
+  }
+
+  #readPunted(limit: number): void {
+    for (let i = 0; i < limit; i++) {
+      const punted = this.#agentEnd.read();
+      if (!punted) return;
+      this.#take(punted);
+    }
+  }
+
+  #take({ notice, frame, packet }: Punted): void {
+    switch (notice) {
+      case "held":
+        return this.#keep(frame, packet);
+      case "unbound":
+        if (packet.length >= 64) this.#onUnbound(formatAddress(packet, 48), formatAddress(packet, 8), formatAddress(packet, 24));
+        return;
+      case "tooBig":
+        return this.#answer(tooBigForTunnel(packet, this.#context.address, this.#steering.device.mtu));
+      case "error":
+        return this.#answer(translateError(packet));
+    }
+  }
+
+  #keep(frame: Buffer, packet: Buffer): void {
+    const client = formatAddress(packet, 8);
+    const home = formatAddress(packet, 24);
+    const { kind } = this.#clients.get(home, client).state;
+    if (kind === "served" || kind === "relayed") return this.#agentEnd.giveBack(frame);
+    const dropped = this.#held.keep(clientKey(home, client), frame, kind === "held", performance.now());
+    this.#countOwn("held packets over the limit", dropped);
+    this.#expiry ??= setInterval(() => this.#expire(), expiryMs).unref();
+  }
+
+  #expire(): void {
+    this.#countOwn("relayed packet of a client that nobody announced", this.#held.expire(performance.now()));
+    if (!this.#held.empty) return;
+    clearInterval(this.#expiry);
+    this.#expiry = undefined;
+  }
+
+  #countOwn(name: CounterName, packets: number): void {
+    if (packets > 0) this.#ownDrops.set(name, (this.#ownDrops.get(name) ?? 0) + packets);
+  }
+
+  #answer(error: RelayedError | undefined): void {
+    if (!error) return;
+    if (this.#locals.has(error.destination) || this.#homes.has(error.destination)) this.#agentEnd.giveBack(frameOf(error.packet));
+    else this.#sender.send(error.packet);
+  }
+}

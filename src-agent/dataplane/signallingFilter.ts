@@ -1,0 +1,121 @@
+import type { FilterInstruction } from "../linux/packetSocket.ts";
+
+/** Classic BPF operations used here (linux/filter.h, linux/bpf_common.h). */
+const LD_BYTE = 0x30; // A = packet[k]
+const LD_BYTE_X = 0x50; // A = packet[X + k]
+const LD_HALF = 0x28;
+const LDX_IMM = 0x01;
+const LD_MEM = 0x60;
+const ST = 0x02; // M[k] = A
+const TAX = 0x07;
+const TXA = 0x87;
+const ADD_K = 0x04;
+const ADD_X = 0x0c;
+const LSH_K = 0x64;
+const AND_K = 0x54;
+const JEQ = 0x15;
+const JGE = 0x35;
+const JGT = 0x25;
+const RET = 0x06;
+
+/** Ancillary offsets (SKF_AD_OFF + …): what the kernel knows beside the bytes. */
+const PROTOCOL = 0xfffff000;
+const PACKET_TYPE = 0xfffff004;
+
+const ETH_P_IPV6 = 0x86dd;
+const PACKET_HOST = 0;
+const HOP_BY_HOP = 0;
+const TCP = 6;
+const TUNNEL = 41;
+const ROUTING = 43;
+const ICMPV6 = 58;
+const DESTINATION_OPTIONS = 60;
+const MOBILITY = 135;
+const SYN = 0x02;
+const ACK = 0x10;
+
+type Target = "accept" | "reject" | "next" | `label ${string}`;
+type Line = { readonly label: string } | { readonly code: number; readonly k: number; readonly yes: Target; readonly no: Target };
+
+const op = (code: number, k = 0): Line => ({ code, k, yes: "next", no: "next" });
+const when = (code: number, k: number, yes: Target, no: Target = "next"): Line => ({ code, k, yes, no });
+const label = (name: string): Line => ({ label: name });
+
+/** Resolves labels; jumps only go forward, as classic BPF wants it. */
+function assemble(lines: readonly Line[]): FilterInstruction[] {
+  const places = new Map<string, number>();
+  let count = 0;
+  for (const line of lines) {
+    if ("label" in line) places.set(line.label, count);
+    else count++;
+  }
+  const reject = count;
+  const accept = count + 1;
+  const program: FilterInstruction[] = [];
+  for (const line of lines) {
+    if ("label" in line) continue;
+    const here = program.length + 1;
+    const distance = (target: Target): number => {
+      if (target === "next") return 0;
+      if (target === "accept") return accept - here;
+      if (target === "reject") return reject - here;
+      return (places.get(target.slice("label ".length)) as number) - here;
+    };
+    program.push([line.code, distance(line.yes), distance(line.no), line.k]);
+  }
+  return [...program, [RET, 0, 0, 0], [RET, 0, 0, 0x40000]];
+}
+
+/** With A the next header and X where its header starts: up to three extension headers are stepped over, then A is judged. */
+function headers(layer: "outer" | "inner"): Line[] {
+  const judge: Line[] =
+    layer === "outer"
+      ? [when(JEQ, MOBILITY, "accept"), when(JEQ, ICMPV6, "label outer icmp"), when(JEQ, TUNNEL, "label tunnel", "reject")]
+      : [when(JEQ, MOBILITY, "accept"), when(JEQ, ICMPV6, "label inner icmp"), when(JEQ, TCP, "label tcp", "reject")];
+  const step = (n: number): Line[] => [
+    when(JEQ, HOP_BY_HOP, `label ${layer} step ${n}`),
+    when(JEQ, ROUTING, `label ${layer} step ${n}`),
+    when(JEQ, DESTINATION_OPTIONS, `label ${layer} step ${n}`, `label ${layer} judge`),
+    label(`${layer} step ${n}`),
+    op(LD_BYTE_X, 0),
+    op(ST, 0),
+    op(LD_BYTE_X, 1),
+    op(ADD_K, 1),
+    op(LSH_K, 3),
+    op(ADD_X),
+    op(TAX),
+    op(LD_MEM, 0),
+  ];
+  return [...step(1), ...step(2), ...step(3), label(`${layer} judge`), ...judge];
+}
+
+const icmp = (layer: string): Line[] => [label(`${layer} icmp`), op(LD_BYTE_X, 0), when(JGT, 4, "reject"), when(JGE, 1, "accept", "reject")];
+
+/**
+ * Picks what signalling wants from a SOCK_DGRAM packet socket (packets start at the IPv6 header), and only what is addressed to this host's
+ * link-layer address: a Mobility Header behind at most three extension headers, an ICMPv6 error (types 1 to 4), either of them inside one
+ * IPv6-in-IPv6 tunnel as well, and TCP SYNs inside a tunnel.
+ */
+export const signallingFilter: readonly FilterInstruction[] = assemble([
+  op(LD_HALF, PROTOCOL),
+  when(JEQ, ETH_P_IPV6, "next", "reject"),
+  op(LD_BYTE, PACKET_TYPE),
+  when(JEQ, PACKET_HOST, "next", "reject"),
+  op(LD_BYTE, 6),
+  op(LDX_IMM, 40),
+  ...headers("outer"),
+  label("tunnel"),
+  op(LD_BYTE_X, 6),
+  op(ST, 0),
+  op(TXA),
+  op(ADD_K, 40),
+  op(TAX),
+  op(LD_MEM, 0),
+  ...headers("inner"),
+  ...icmp("outer"),
+  ...icmp("inner"),
+  label("tcp"),
+  op(LD_BYTE_X, 13),
+  op(AND_K, SYN | ACK),
+  when(JEQ, SYN, "accept", "reject"),
+]);

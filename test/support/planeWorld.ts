@@ -1,0 +1,187 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** What a data plane host reports on its own account. */
+export interface HostEvent {
+  readonly event: string;
+  readonly args: readonly unknown[];
+}
+
+const hostProgram = fileURLToPath(new URL("./planeHost.ts", import.meta.url));
+
+/** Why tests with namespaces cannot run here, or null. */
+export function cannotHaveNamespaces(): string | null {
+  if (process.platform !== "linux") return "needs Linux";
+  if (process.getuid?.() !== 0) return "needs root";
+  return null;
+}
+
+export function run(command: string, ...args: readonly string[]): string {
+  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** One process with a data plane in a namespace. */
+export class PlaneHost {
+  readonly events: HostEvent[] = [];
+  readonly child: ChildProcess;
+  readonly ready: Promise<void>;
+  #nextId = 1;
+  #stderr = "";
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  #watchers: (() => void)[] = [];
+
+  constructor(namespace: string, kind: string, device: string, address: string, options: { attach?: string; wrap?: readonly string[] } = {}) {
+    const node = [process.execPath, hostProgram, kind, device, address, ...(options.attach ? [options.attach] : [])];
+    this.child = spawn("ip", ["netns", "exec", namespace, ...(options.wrap ?? []), ...node], { stdio: ["pipe", "pipe", "pipe"] });
+    this.child.stderr?.on("data", (text: Buffer) => (this.#stderr += text.toString()));
+    createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#take(line));
+    this.child.on("exit", () => this.#fail());
+    this.ready = this.until(() => this.events.some((e) => e.event === "ready")).then(() => {});
+  }
+
+  call<T = unknown>(call: string, ...args: readonly unknown[]): Promise<T> {
+    const id = this.#nextId++;
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.child.stdin?.write(`${JSON.stringify({ id, call, args })}\n`);
+    });
+  }
+
+  /** Resolves once `condition` holds; looked at after each event and every 20 ms. */
+  async until(condition: () => boolean, what = "condition", limitMs = 10_000): Promise<void> {
+    const end = Date.now() + limitMs;
+    while (!condition()) {
+      if (this.child.exitCode !== null) throw new Error(`the data plane ended: ${this.#stderr}`);
+      if (Date.now() > end) throw new Error(`${what} did not come true in ${limitMs} ms; stderr: ${this.#stderr}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 20);
+        this.#watchers.push(() => (clearTimeout(timer), resolve()));
+      });
+    }
+  }
+
+  drops(): Promise<Record<string, number>> {
+    return this.call<{ drops: Record<string, number> }>("counters").then((counters) => counters.drops);
+  }
+
+  /** An orderly end. */
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.stdin?.end();
+    await gone;
+  }
+
+  /** SIGKILL, to the process itself (`ip netns exec` replaces itself by it). */
+  async kill(): Promise<void> {
+    const gone = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill("SIGKILL");
+    await gone;
+  }
+
+  #take(line: string): void {
+    const message = JSON.parse(line) as { id?: number; value?: unknown; error?: string } & HostEvent;
+    if (message.id === undefined) this.events.push(message);
+    else {
+      const waiting = this.#waiting.get(message.id);
+      this.#waiting.delete(message.id);
+      if (message.error === undefined) waiting?.resolve(message.value);
+      else waiting?.reject(new Error(message.error));
+    }
+    for (const watcher of this.#watchers.splice(0)) watcher();
+  }
+
+  #fail(): void {
+    for (const { reject } of this.#waiting.values()) reject(new Error(`the data plane ended: ${this.#stderr}`));
+    this.#waiting.clear();
+    for (const watcher of this.#watchers.splice(0)) watcher();
+  }
+}
+
+/** Network namespaces around one router, each with a /64 of its own; everything goes when `close` is called. */
+export class PlaneWorld {
+  readonly prefix: string;
+  readonly #names: string[] = [];
+  readonly #processes: ChildProcess[] = [];
+  readonly #hosts: PlaneHost[] = [];
+
+  constructor(prefix: string) {
+    this.prefix = prefix;
+    this.#add("r");
+    run("ip", "netns", "exec", this.namespace("r"), "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1");
+  }
+
+  namespace(host: string): string {
+    return `${this.prefix}-${host}`;
+  }
+
+  /** A host on the network 2001:db8:`net`::/64 with address ::2, its interface `eth0`, and the router as its default route. */
+  addHost(host: string, net: string, options: { mtu?: number } = {}): string {
+    this.#add(host);
+    const [inside, outside] = [this.namespace(host), this.namespace("r")];
+    run("ip", "link", "add", "eth0", "netns", inside, "type", "veth", "peer", "name", `to-${host}`, "netns", outside);
+    for (const [namespace, device, address] of [
+      [inside, "eth0", `2001:db8:${net}::2/64`],
+      [outside, `to-${host}`, `2001:db8:${net}::1/64`],
+    ] as const) {
+      if (options.mtu) run("ip", "-n", namespace, "link", "set", device, "mtu", String(options.mtu));
+      run("ip", "-n", namespace, "addr", "add", address, "dev", device, "nodad");
+      run("ip", "-n", namespace, "link", "set", device, "up");
+    }
+    run("ip", "-n", inside, "-6", "route", "add", "default", "via", `2001:db8:${net}::1`);
+    return `2001:db8:${net}::2`;
+  }
+
+  /** The router sends `prefix` to `host`. */
+  routeTo(prefix: string, host: string, net: string): void {
+    run("ip", "-n", this.namespace("r"), "-6", "route", "replace", prefix, "via", `2001:db8:${net}::2`, "dev", `to-${host}`);
+  }
+
+  async plane(host: string, kind: string, address: string, options: { attach?: string; wrap?: readonly string[] } = {}): Promise<PlaneHost> {
+    const plane = new PlaneHost(this.namespace(host), kind, "eth0", address, options);
+    this.#hosts.push(plane);
+    await plane.ready;
+    return plane;
+  }
+
+  exec(host: string, ...command: readonly string[]): string {
+    return run("ip", "netns", "exec", this.namespace(host), ...command);
+  }
+
+  start(host: string, ...command: readonly string[]): ChildProcess {
+    const child = spawn("ip", ["netns", "exec", this.namespace(host), ...command], { stdio: ["pipe", "pipe", "pipe"] });
+    this.#processes.push(child);
+    return child;
+  }
+
+  /** Everything that tools can see of a namespace's network setup. */
+  dump(host: string): string {
+    const sections = [
+      ["ip", "-o", "link"],
+      ["ip", "-o", "-6", "addr"],
+      ["ip", "-6", "rule"],
+      ["ip", "-6", "route", "show", "table", "all"],
+      ["tc", "qdisc"],
+      ["tc", "filter", "show", "dev", "eth0", "ingress"],
+      ["tc", "filter", "show", "dev", "eth0", "egress"],
+      ["nft", "list", "ruleset"],
+    ].map((command) => `# ${command.join(" ")}\n${this.exec(host, ...command)}`);
+    // Lifetimes, statistics and what the kernel learns by itself.
+    return sections.join("\n").replace(/ (expires|used|age) \S+/g, "").replace(/^.* cache .*$/gm, "");
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#processes) child.kill("SIGKILL");
+    await Promise.all(this.#hosts.map((host) => (host.child.exitCode === null && host.child.signalCode === null ? host.kill() : undefined)));
+    for (const name of this.#names) run("ip", "netns", "del", name);
+  }
+
+  #add(host: string): void {
+    const name = this.namespace(host);
+    run("ip", "netns", "add", name);
+    this.#names.push(name);
+    run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0");
+    run("ip", "-n", name, "link", "set", "lo", "up");
+  }
+}
