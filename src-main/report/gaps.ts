@@ -1,3 +1,4 @@
+import { median } from "../../src-shared/stats/quantile.ts";
 import type { Column } from "./columns.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
 
@@ -38,8 +39,8 @@ export function connectionGap(connection: ConnectionFacts, window: HandoffWindow
   return {
     connection: `${connection.client} port ${connection.clientPort} to ${connection.port}`,
     gapMs,
-    periodMs: median(intervals) ?? 0,
-    controlMs: median(silences),
+    periodMs: intervals.length > 0 ? median(intervals) : 0,
+    controlMs: silences.length > 0 ? median(silences) : null,
   };
 }
 
@@ -83,11 +84,4 @@ function intervalsIn(arrivals: Column, window: HandoffWindow): number[] {
   const out: number[] = [];
   for (let i = 1; i < values.length; i++) out.push((values[i] as number) - (values[i - 1] as number));
   return out;
-}
-
-function median(values: readonly number[]): number | null {
-  if (values.length === 0) return null;
-  const sorted = Float64Array.from(values).sort();
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }

@@ -24,7 +24,7 @@ const slackMs = 50;
 
 /** Finds the packets of a handoff. An instant that no packet marks is absent. */
 export function packetInstants(facts: CaptureFacts, place: HandoffPlace, addresses: ReadonlyMap<string, Address>): PacketInstants {
-  const { client, contact, donor, acceptor } = place;
+  const { client, contact, acceptor } = place;
   const toldStart = place.told.homeTestInit ?? place.told.frozen ?? place.told.decided;
   if (toldStart === undefined) return {};
   const from = toldStart - slackMs;

@@ -2,7 +2,7 @@ import type { AgentEvent } from "../../src-shared/api/events.ts";
 import type { HandoffMode, HandoffStepName } from "../../src-shared/api/handoff.ts";
 import type { HandoffRecord } from "../../src-shared/api/summary.ts";
 import type { HostClock } from "./clock.ts";
-import { predictedGapMs, predictedMs, startStep, stepBudget, stepMs, type Latencies } from "./steps.ts";
+import { predictedGapMs, predictedMs, predictedSteps, startStep, type Latencies } from "./steps.ts";
 
 /** An agent's event and the host it came from. */
 export interface HostEvent {
@@ -58,7 +58,7 @@ function record(attempt: HandoffAttempt, told: readonly { readonly host: string;
   const latencies = attempt.latencies(donor);
   const between = (from: HandoffStepName, to: HandoffStepName) => difference(instants[from], instants[to]);
   const failed = end?.type === "handoffFailed" ? `${end.step}: ${end.reason}` : attempt.failure;
-  const start = instants[startStep[mode]];
+  const start = instants[startStep(mode)];
   return {
     id: attempt.id,
     ok: failed === null && instants.firstPacket !== undefined,
@@ -76,8 +76,8 @@ function record(attempt: HandoffAttempt, told: readonly { readonly host: string;
     frozenAt: instants.frozen ?? null,
     firstPacketAt: instants.firstPacket ?? null,
     predictedMs: predictedMs(mode, latencies),
-    measuredMs: between(startStep[mode], "firstPacket"),
-    decisionMs: between("decided", startStep[mode]),
+    measuredMs: between(startStep(mode), "firstPacket"),
+    decisionMs: between("decided", startStep(mode)),
     drainMs: end?.type === "handoffDone" ? end.drainMs : null,
     frozenMs: between("frozen", "firstPacket"),
     clientGapMs: null,
@@ -86,7 +86,7 @@ function record(attempt: HandoffAttempt, told: readonly { readonly host: string;
     bytesLost: null,
     bytesDuplicated: null,
     stateBytes: end?.type === "handoffDone" ? end.bytes : (told.find(({ step }) => step.bytes !== undefined)?.step.bytes ?? null),
-    steps: stepBudget(mode).map((step) => ({ name: step.name, from: step.from, to: step.to, predictedMs: stepMs(step, latencies), measuredMs: between(step.from, step.to) })),
+    steps: predictedSteps(mode, latencies).map((step) => ({ ...step, measuredMs: between(step.from, step.to) })),
     instants,
     clockErrorMs: 2 * clockErrorMs,
     latencies: { ...latencies },

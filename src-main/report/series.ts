@@ -91,22 +91,26 @@ export function seriesCsv(rows: readonly SeriesRow[]): string {
 export function handoffsCsv(records: readonly HandoffRecord[]): string {
   const factors = [...new Set(records.flatMap((record) => Object.keys(record.point)))].sort();
   const latencies = [...new Set(records.flatMap((record) => Object.keys(record.latencies)))];
-  return csv(
-    [
-      ...["id", "ok", "counts", "client", "connections", "contact", "donor", "acceptor", "mode", "repetition"],
-      ...factors.map((name) => `factor_${name}`),
-      ...latencies.map((name) => `${name}_ms`),
-      ...["decided_at_ms", "start_at_ms", "frozen_at_ms", "first_packet_at_ms", "predicted_ms", "measured_ms", "clock_error_ms", "decision_ms", "drain_ms", "frozen_ms"],
-      ...["client_gap_ms", "predicted_gap_ms", "bytes_lost", "bytes_duplicated", "state_bytes", "reason"],
-    ],
-    records.map((r) => [
-      ...[r.id, r.ok, r.counts, r.client, r.connections, r.contact, r.donor, r.acceptor, r.mode, r.repetition],
-      ...factors.map((name) => r.point[name] ?? null),
-      ...latencies.map((name) => r.latencies[name] ?? null),
-      ...[r.decidedAt, r.startAt, r.frozenAt, r.firstPacketAt, r.predictedMs, r.measuredMs, r.clockErrorMs, r.decisionMs, r.drainMs, r.frozenMs].map((x) => round(x, 4)),
-      ...[round(r.clientGapMs, 4), round(r.predictedGapMs, 4), r.bytesLost, r.bytesDuplicated, r.stateBytes, r.reason],
-    ]),
-  );
+  const about = (r: HandoffRecord) => [r.id, r.ok, r.counts, r.client, r.connections, r.contact, r.donor, r.acceptor, r.mode, r.repetition];
+  const instants = (r: HandoffRecord) => [r.decidedAt, r.startAt, r.frozenAt, r.firstPacketAt].map((x) => round(x, 4));
+  const durations = (r: HandoffRecord) => [r.predictedMs, r.measuredMs, r.clockErrorMs, r.decisionMs, r.drainMs, r.frozenMs, r.clientGapMs, r.predictedGapMs].map((x) => round(x, 4));
+  const header = [
+    "id,ok,counts,client,connections,contact,donor,acceptor,mode,repetition".split(","),
+    factors.map((name) => `factor_${name}`),
+    latencies.map((name) => `${name}_ms`),
+    "decided_at_ms,start_at_ms,frozen_at_ms,first_packet_at_ms".split(","),
+    "predicted_ms,measured_ms,clock_error_ms,decision_ms,drain_ms,frozen_ms,client_gap_ms,predicted_gap_ms".split(","),
+    "bytes_lost,bytes_duplicated,state_bytes,reason".split(","),
+  ];
+  const rows = records.map((r) => [
+    about(r),
+    factors.map((name) => r.point[name] ?? null),
+    latencies.map((name) => r.latencies[name] ?? null),
+    instants(r),
+    durations(r),
+    [r.bytesLost, r.bytesDuplicated, r.stateBytes, r.reason],
+  ]);
+  return csv(header.flat(), rows.map((row) => row.flat()));
 }
 
 function round(value: number | null, digits: number): number | null {
