@@ -107,7 +107,7 @@ export class Engine {
       const home = parseAddress(config.homeAddress);
       const existing = this.#homes.get(home);
       if (existing) existing.update(config);
-      else this.#homes.set(home, new HomeAgentRole(this.#options.address, config, this.#ports));
+      else this.#homes.set(home, new HomeAgentRole(config, this.#ports));
       return {};
     },
     retireHome: async ({ homeAddress }) => {

@@ -38,7 +38,7 @@ async function authority(): Promise<typeof issue> {
 }
 
 beforeAll(async () => {
-  x509.cryptoProvider.set(webcrypto as Crypto);
+  x509.cryptoProvider.set(globalThis.crypto);
   issue = await authority();
   strangers = await authority();
 });

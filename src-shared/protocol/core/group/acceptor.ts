@@ -1,6 +1,6 @@
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { bindingTimer, onBindingPacket, startBinding, type Binding, type BindingStep, type MarkStep } from "./binding.ts";
+import { bindingTimer, bindingWake, onBindingPacket, startBinding, type Binding, type MarkStep } from "./binding.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { MemberMessage } from "./memberMessage.ts";
 
@@ -26,7 +26,7 @@ export function onOffer(name: HandoffName, offer: Extract<MemberMessage, { kind:
   if (!offer.grant) return { state: { ...common, phase: "binding", binding: null, restored: false }, effects: [received, restore] };
   const binding = startBinding(name.client, offer.lease, offer.grant, view, now, random, markOf(name));
   // The test goes out first: it travels while the sockets are rebuilt.
-  return step({ ...common, phase: "binding", binding: binding.state, restored: false }, [received, ...binding.effects, restore], binding);
+  return { state: { ...common, phase: "binding", binding: binding.state, restored: false }, effects: [received, ...binding.effects, restore] };
 }
 
 export function onRestored(state: Acceptance, view: GroupView): GroupStep<Acceptance> {
@@ -43,18 +43,23 @@ export function onNotRestored(state: Acceptance, reason: string): GroupStep<Acce
 export function onAcceptorPacket(state: Acceptance, packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis, view: GroupView, now: Millis): GroupStep<Acceptance> {
   if (state.phase !== "binding" || !state.binding) return { state, effects: [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }] };
   const result = onBindingPacket(state.binding, packet, mobilityHeader, at, view, now, markOf(state));
-  return settle({ ...state, binding: result.state }, result.effects, view, result);
+  return settle({ ...state, binding: result.state }, result.effects, view);
+}
+
+/** When `acceptorTimer` must be called; undefined when nothing is awaited. */
+export function acceptorWake(state: Acceptance): Millis | undefined {
+  return state.phase === "binding" && state.binding ? bindingWake(state.binding) : undefined;
 }
 
 export function acceptorTimer(state: Acceptance, view: GroupView, now: Millis): GroupStep<Acceptance> {
   if (state.phase !== "binding" || !state.binding) return { state, effects: [] };
   const result = bindingTimer(state.binding, view, now);
-  return settle({ ...state, binding: result.state }, result.effects, view, result);
+  return settle({ ...state, binding: result.state }, result.effects, view);
 }
 
-function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: readonly GroupEffect[], view: GroupView, binding?: BindingStep): GroupStep<Acceptance> {
+function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: readonly GroupEffect[], view: GroupView): GroupStep<Acceptance> {
   if (state.binding?.phase === "failed") return refuse(state, effects, state.binding.step, state.binding.reason, state.binding.lastSequence);
-  if (!state.restored || (state.binding && state.binding.phase !== "bound")) return step(state, effects, binding);
+  if (!state.restored || (state.binding && state.binding.phase !== "bound")) return { state, effects };
   const { handoff, client } = state;
   const sequence = state.binding?.phase === "bound" ? state.binding.sequence : null;
   const message: MemberMessage = { kind: "accepted", handoff, client, sequence, connections: state.connections, drainMs: state.drainMs, bytes: state.bytes };
@@ -91,8 +96,4 @@ function markOf(name: HandoffName): MarkStep {
 
 function nameOf(state: HandoffName): HandoffName {
   return { handoff: state.handoff, client: state.client, donor: state.donor, acceptor: state.acceptor, mode: state.mode };
-}
-
-function step(state: Acceptance, effects: readonly GroupEffect[], binding?: BindingStep): GroupStep<Acceptance> {
-  return binding?.wakeAt === undefined ? { state, effects } : { state, effects, wakeAt: binding.wakeAt };
 }

@@ -20,7 +20,13 @@ export type Binding = { readonly client: Address; readonly lease: SequenceLease;
 export interface BindingStep {
   readonly state: Binding;
   readonly effects: readonly GroupEffect[];
-  readonly wakeAt?: Millis;
+}
+
+/** When `bindingTimer` must be called; undefined when nothing is awaited. */
+export function bindingWake(state: Binding): Millis | undefined {
+  if (state.phase === "bound" || state.phase === "failed") return undefined;
+  const retryAt = state.phase === "careOfTest" ? state.probe.retryAt : state.retryAt;
+  return Math.min(retryAt, state.startedAt + bindingLimitMs);
 }
 
 /** A binding that is not there after this long has failed: retransmissions at 1, 3 and 7 s have gone unanswered. */
@@ -34,7 +40,7 @@ export type MarkStep = (step: "careOfTestInit" | "careOfTest" | "bindingUpdate" 
 export function startBinding(client: Address, lease: SequenceLease, grant: HomeGrant, view: GroupView, now: Millis, random: Random, mark?: MarkStep): BindingStep {
   const { probe, packet } = startCareOfTest({ careOf: careOfOf(view), client }, now, random);
   const base = { client, lease, homeToken: grant.token, homeNonceIndex: grant.nonceIndex, startedAt: now };
-  return { state: { ...base, phase: "careOfTest", probe }, effects: [send(packet, mark?.("careOfTestInit"))], wakeAt: probe.retryAt };
+  return { state: { ...base, phase: "careOfTest", probe }, effects: [send(packet, mark?.("careOfTestInit"))] };
 }
 
 /** A Care-of Test or a Binding Acknowledgement for this client. `mobilityHeader` as received, for the authenticator. */
@@ -55,7 +61,7 @@ function onCareOfTest(state: Binding, packet: MobilityPacket, at: Millis, view: 
   if (!outcome.ok) return dropped(state, outcome.reason, packet);
   const next = { ...base(state), phase: "update", careOfToken: outcome.token, careOfNonceIndex: outcome.nonceIndex, sequence: state.lease.next, tries: 1, retryAt: now + firstAckTimeoutMs } as const;
   const marked = mark ? [mark("careOfTest", at)] : [];
-  return { state: next, effects: [...marked, send(update(next, view), mark?.("bindingUpdate"))], wakeAt: next.retryAt };
+  return { state: next, effects: [...marked, send(update(next, view), mark?.("bindingUpdate"))] };
 }
 
 export function bindingTimer(state: Binding, view: GroupView, now: Millis): BindingStep {
@@ -67,12 +73,12 @@ export function bindingTimer(state: Binding, view: GroupView, now: Millis): Bind
   }
   if (state.phase === "careOfTest") {
     const next = careOfTestTimer(state.probe, now);
-    return { state: { ...state, probe: next.probe }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [], wakeAt: Math.min(next.probe.retryAt, state.startedAt + bindingLimitMs) };
+    return { state: { ...state, probe: next.probe }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [] };
   }
-  if (now < state.retryAt) return { state, effects: [], wakeAt: state.retryAt };
+  if (now < state.retryAt) return { state, effects: [] };
   if (state.sequence === state.lease.last) return failed(state, "bindingUpdate", "the granted block of sequence numbers is used up", state.sequence, []);
   const next = { ...state, sequence: (state.sequence + 1) & 0xffff, tries: state.tries + 1, retryAt: now + firstAckTimeoutMs * 2 ** state.tries };
-  return { state: next, effects: [{ do: "send", packet: update(next, view) }], wakeAt: Math.min(next.retryAt, state.startedAt + bindingLimitMs) };
+  return { state: next, effects: [{ do: "send", packet: update(next, view) }] };
 }
 
 function update(state: Extract<Binding, { phase: "update" }>, view: GroupView): MobilityPacket {

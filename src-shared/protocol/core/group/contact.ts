@@ -69,7 +69,7 @@ export function handOver(state: ContactClient, wish: HandoffWish, view: GroupVie
   if (refusal) return { state, effects: [answer(wish.handoff, { step: "decided", reason: refusal })] };
   if (state.work.phase !== "idle") return { state: { ...state, waiting: wish }, effects: [] };
   const admission = admitUpdate(state.updates, now);
-  if (!admission.admitted) return { state: { ...state, waiting: wish }, effects: [], wakeAt: admission.notBefore };
+  if (!admission.admitted) return { state: { ...state, waiting: wish }, effects: [] };
   const decided: GroupEffect = { do: "mark", ...nameOf(state, wish), step: "decided", at: wish.decidedAt };
   const usable = wish.mode === "prepared" && freshGrant(state, now) !== null;
   if (usable || state.capability === "plain") return prepend([decided], beginHanding(state, wish, view, now));
@@ -168,7 +168,7 @@ export function contactTimer(state: ContactClient, view: GroupView, now: Millis,
   if (work.phase === "homeTest") {
     if (now >= work.probe.startedAt + plainAfterMs) return withoutMobility({ ...state, capability: state.capability === "mobile" ? "mobile" : "plain", work: idle }, work, view, now);
     const next = homeTestTimer(work.probe, now);
-    return { state: { ...state, work: { ...work, probe: next.probe } }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [], wakeAt: Math.min(next.probe.retryAt, work.probe.startedAt + plainAfterMs) };
+    return { state: { ...state, work: { ...work, probe: next.probe } }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [] };
   }
   if (work.phase === "handing" && now >= work.until) return handingFailed(state, work, "done", `no outcome within ${handingLimitMs / 1000} s`, null, view, now, random);
   if (work.phase === "rebinding" && now >= work.until) return rebindFailed(state, { ...work, retried: true }, null, `no outcome within ${rebindLimitMs / 1000} s`, view, now, random);
@@ -176,9 +176,9 @@ export function contactTimer(state: ContactClient, view: GroupView, now: Millis,
   if (work.phase === "idle" && state.boundUntil !== null && now >= refreshAt(state, view)) {
     if (state.active) return rebind(state, null, view, now, random);
     if (now >= state.boundUntil) return { state: { ...state, boundUntil: null }, effects: [] };
-    return { state, effects: [], wakeAt: state.boundUntil };
+    return { state, effects: [] };
   }
-  return { state, effects: [], ...wake(state, view) };
+  return { state, effects: [] };
 }
 
 function probe(state: ContactClient, purpose: Extract<ContactWork, { phase: "homeTest" }>["purpose"], view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
@@ -188,7 +188,6 @@ function probe(state: ContactClient, purpose: Extract<ContactWork, { phase: "hom
   return {
     state: { ...state, work: { phase: "homeTest", probe, purpose } },
     effects: [mark ? { do: "send", packet, mark } : { do: "send", packet }],
-    wakeAt: Math.min(probe.retryAt, now + plainAfterMs),
   };
 }
 
@@ -201,7 +200,7 @@ function beginHanding(state: ContactClient, wish: HandoffWish, view: GroupView, 
   if (donor !== view.self && wish.acceptor !== view.self) effects.push({ do: "tellMember", member: wish.acceptor, message: { kind: "expect", handoff: wish.handoff, client: state.client, donor } });
   effects.push({ do: "tellMember", member: donor, message: take });
   const until = now + handingLimitMs;
-  return { state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "handing", wish, donor, until } }, effects, wakeAt: until };
+  return { state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "handing", wish, donor, until } }, effects };
 }
 
 function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, now: Millis, retried: boolean): GroupStep<ContactClient> {
@@ -210,7 +209,6 @@ function beginRebind(state: ContactClient, requests: readonly string[], grant: H
   return {
     state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "rebinding", requests, until, retried } },
     effects: [{ do: "tellMember", member: state.server, message: { kind: "rebind", client: state.client, lease, grant } }],
-    wakeAt: until,
   };
 }
 
@@ -228,8 +226,7 @@ function handingFailed(state: ContactClient, work: Extract<ContactWork, { phase:
 function rebindFailed(state: ContactClient, work: Extract<ContactWork, { phase: "rebinding" }>, lastSequence: number | null, reason: string, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const next: ContactClient = { ...state, ...after(state, lastSequence), grant: null, boundUntil: null, work: idle };
   if (!work.retried) {
-    const { state: probing, effects, wakeAt } = probe(next, { for: "rebind", requests: work.requests }, view, now, random);
-    return { state: probing, effects, ...(wakeAt === undefined ? {} : { wakeAt }) };
+    return probe(next, { for: "rebind", requests: work.requests }, view, now, random);
   }
   return ended(next, work.requests.map((r) => answer(r, { step: "bindingUpdate", reason })), view, now, random);
 }
@@ -247,12 +244,17 @@ function withoutMobility(state: ContactClient, work: Extract<ContactWork, { phas
 function ended(state: ContactClient, effects: readonly GroupEffect[], view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const free: ContactClient = { ...state, work: idle, waiting: null };
   if (state.waiting) return prepend(effects, handOver(free, state.waiting, view, now, random));
-  return { state: free, effects, ...wake(free, view) };
+  return { state: free, effects };
 }
 
-function wake(state: ContactClient, view: GroupView): { wakeAt?: Millis } {
-  if (state.work.phase === "handing" || state.work.phase === "rebinding") return { wakeAt: state.work.until };
-  return state.work.phase === "idle" && state.boundUntil !== null ? { wakeAt: refreshAt(state, view) } : {};
+/** When `contactTimer` must be called; undefined when nothing is awaited. */
+export function contactWake(state: ContactClient, view: GroupView): Millis | undefined {
+  const { work } = state;
+  if (work.phase === "homeTest") return Math.min(work.probe.retryAt, work.probe.startedAt + plainAfterMs);
+  if (work.phase !== "idle") return work.until;
+  if (state.waiting) return (state.updates[0] ?? -Infinity) + 1000;
+  if (state.boundUntil === null) return undefined;
+  return state.active ? refreshAt(state, view) : state.boundUntil;
 }
 
 /** Bindings are refreshed when a fifth of their life is left (§11.7.2 asks for "well before"). */

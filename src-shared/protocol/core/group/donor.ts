@@ -28,7 +28,6 @@ export function startDonation(name: HandoffName, take: Extract<MemberMessage, { 
   return {
     state: { ...name, lease: take.lease, grant: take.grant, phase: "collecting", until },
     effects: [{ do: "collect", handoff: name.handoff, client: name.client, drain: take.drain, relayTo: view.members.get(name.acceptor) as Address }],
-    wakeAt: until,
   };
 }
 
@@ -50,7 +49,6 @@ export function collected(
       { ...mark, step: "frozen", at: result.frozenAt },
       { do: "tellMember", member: acceptor, message, mark: { ...mark, step: "stateSent", bytes: result.bundle.length } },
     ],
-    wakeAt: until,
   };
 }
 
@@ -70,7 +68,6 @@ export function onVerdict(state: Donation, message: Extract<MemberMessage, { kin
       { do: "forget", handoff: state.handoff, client: state.client },
       { do: "unoptimise", client: state.client },
     ],
-    wakeAt: until,
   };
 }
 
@@ -80,8 +77,13 @@ export function reinstated(state: Donation, view: GroupView): GroupStep<Donation
   return over(state, [{ do: "unrelay", client: state.client }, refusal(state, state.step, state.reason, state.lastSequence, view.contact)]);
 }
 
+/** When `donorTimer` must be called; undefined when nothing is awaited. */
+export function donorWake(state: Donation): Millis | undefined {
+  return state.phase === "over" ? undefined : state.until;
+}
+
 export function donorTimer(state: Donation, view: GroupView, now: Millis): GroupStep<Donation> {
-  if (state.phase === "over" || now < state.until) return { state, effects: [], ...(state.phase === "over" ? {} : { wakeAt: state.until }) };
+  if (state.phase === "over" || now < state.until) return { state, effects: [] };
   if (state.phase === "collecting") return notCollected(state, `connections not collected within ${collectLimitMs / 1000} s`, view);
   if (state.phase === "offered") return takeBack(state, "stateReceived", `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, null, now);
   if (state.phase === "reinstating") return over(state, [refusal(state, state.step, `${state.reason}; taking the client back failed too`, state.lastSequence, view.contact)]);
@@ -94,7 +96,6 @@ function takeBack(state: Donation, step: string, reason: string, lastSequence: n
   return {
     state: { ...nameOf(state), lease: state.lease, grant: null, phase: "reinstating", step, reason, lastSequence, until },
     effects: [{ do: "reinstate", handoff: state.handoff, client: state.client }],
-    wakeAt: until,
   };
 }
 

@@ -59,9 +59,8 @@ export type GroupEffect =
   /** Whoever asked for this (a control call) may now be answered. `error` says which step failed and why. */
   | { readonly do: "answer"; readonly request: string; readonly error: { readonly step: string; readonly reason: string } | null; readonly connections: number };
 
-/** Result of a transition of one client's entry; `null` state ends the entry. */
+/** Result of a transition of one client's entry. When the entry must be woken follows from its state alone (`contactWake` and its like). */
 export interface GroupStep<S> {
   readonly state: S;
   readonly effects: readonly GroupEffect[];
-  readonly wakeAt?: Millis;
 }

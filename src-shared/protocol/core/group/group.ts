@@ -1,10 +1,10 @@
 import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { acceptorTimer, onAcceptorPacket, onNotRestored, onOffer, onRestored, type Acceptance } from "./acceptor.ts";
-import { bindingTimer, onBindingPacket, startBinding, type Binding, type BindingStep } from "./binding.ts";
+import { acceptorTimer, acceptorWake, onAcceptorPacket, onNotRestored, onOffer, onRestored, type Acceptance } from "./acceptor.ts";
+import { bindingTimer, bindingWake, onBindingPacket, startBinding, type Binding, type BindingStep } from "./binding.ts";
 import * as contact from "./contact.ts";
-import { collected, donorTimer, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
+import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { MemberMessage } from "./memberMessage.ts";
 import { Wakes } from "./wakes.ts";
@@ -242,7 +242,7 @@ export class Group {
     const state = this.#clients.get(client);
     if (!state) return [{ do: "drop", reason: "signalling about an unknown client", ...(packet ? { packet } : {}) }];
     const step = transition(state);
-    this.#wakes.set(`client ${client}`, step.wakeAt ?? idleWake(step.state, this.view));
+    this.#wakes.set(`client ${client}`, contact.contactWake(step.state, this.view));
     if (!contact.forgettable(step.state)) {
       this.#clients.set(client, step.state);
       return step.effects;
@@ -255,7 +255,7 @@ export class Group {
     const { handoff } = step.state;
     if (step.state.phase === "over") this.#donations.delete(handoff);
     else this.#donations.set(handoff, step.state);
-    this.#wakes.set(`donation ${handoff}`, step.wakeAt);
+    this.#wakes.set(`donation ${handoff}`, donorWake(step.state));
     if (step.state.phase === "relaying") this.#unbound(step.state.client);
     return step.effects;
   }
@@ -268,7 +268,7 @@ export class Group {
 
   #storeAcceptance(step: GroupStep<Acceptance>, now: Millis): readonly GroupEffect[] {
     const { handoff, client, phase } = step.state;
-    this.#wakes.set(`acceptance ${handoff}`, phase === "binding" ? step.wakeAt : undefined);
+    this.#wakes.set(`acceptance ${handoff}`, acceptorWake(step.state));
     if (phase === "binding") {
       if (!this.#acceptances.has(handoff)) this.#endLingering(client);
       this.#acceptances.set(handoff, step.state);
@@ -300,7 +300,7 @@ export class Group {
 
   #rebindStep(client: Address, step: BindingStep, now: Millis): readonly GroupEffect[] {
     const { state } = step;
-    this.#wakes.set(`rebind ${client}`, step.wakeAt);
+    this.#wakes.set(`rebind ${client}`, bindingWake(state));
     if (state.phase === "careOfTest" || state.phase === "update") {
       this.#rebinds.set(client, state);
       return step.effects;
@@ -364,8 +364,4 @@ export class Group {
         return [];
     }
   }
-}
-
-function idleWake(state: contact.ContactClient, view: GroupView): Millis | undefined {
-  return state.work.phase === "idle" && state.boundUntil !== null ? state.boundUntil - view.lifetimeSeconds * 200 : undefined;
 }

@@ -1,0 +1,180 @@
+import type { HomeConfig } from "../src-shared/api/control.ts";
+import type { AgentEventBody } from "../src-shared/api/events.ts";
+import { parseAddress, type Address } from "../src-shared/net/address.ts";
+import { correspond, newCorrespondent, type CorrespondentInput } from "../src-shared/protocol/core/correspondent.ts";
+import type { Correspondent } from "../src-shared/protocol/core/correspondentState.ts";
+import type { GroupView } from "../src-shared/protocol/core/group/effects.ts";
+import { newHomeAgent, serveHome, type HomeAgent, type HomeAgentInput } from "../src-shared/protocol/core/homeAgent.ts";
+import { newRegistration, registerHome, type Registration, type RegistrationInput } from "../src-shared/protocol/core/registration.ts";
+import type { Effect, Millis, Random, Step } from "../src-shared/protocol/core/step.ts";
+import type { MobilityKey } from "../src-shared/protocol/wire/authenticator.ts";
+import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
+import type { Clock, DataPlane } from "./ports.ts";
+
+/** What a role may touch. */
+export interface RolePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly plane: DataPlane;
+  readonly send: (packet: MobilityPacket) => void;
+  readonly tell: (event: AgentEventBody) => void;
+  readonly drop: (reason: string, packet?: MobilityPacket) => void;
+}
+
+/** One pure state machine on the real world: input, step, effects, next wake. */
+class Machine<S, I> {
+  state: S;
+  readonly #transition: (state: S, input: I, now: Millis) => Step<S>;
+  readonly #wake: I;
+  readonly #ports: RolePorts;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(state: S, transition: (state: S, input: I, now: Millis) => Step<S>, wake: I, ports: RolePorts) {
+    this.state = state;
+    this.#transition = transition;
+    this.#wake = wake;
+    this.#ports = ports;
+  }
+
+  input(input: I): void {
+    const { state, effects, wakeAt } = this.#transition(this.state, input, this.#ports.clock.mono());
+    this.state = state;
+    for (const effect of effects) perform(effect, this.#ports);
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = wakeAt === undefined || wakeAt === Infinity ? null : setTimeout(() => this.input(this.#wake), wait(wakeAt - this.#ports.clock.mono()));
+  }
+
+  end(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+  }
+}
+
+/** Timers fire a little early now and then and cannot sleep longer than 2^31 ms: round up, and wake in between. */
+function wait(ms: Millis): number {
+  return Math.min(0x7fffffff, Math.max(1, Math.ceil(ms)));
+}
+
+function perform(effect: Effect, ports: RolePorts): void {
+  switch (effect.do) {
+    case "send":
+      return ports.send(effect.packet);
+    case "bind":
+      return ports.plane.bind(effect.home, effect.careOf);
+    case "unbind":
+      return ports.plane.unbind(effect.home);
+    case "tunnel":
+      return ports.plane.tunnel(effect.home, effect.careOf);
+    case "untunnel":
+      return ports.plane.untunnel(effect.home);
+    case "drop":
+      return ports.drop(effect.reason, effect.packet);
+    case "tell":
+      return ports.tell(effect.event as AgentEventBody);
+    case "checkDuplicate":
+    case "defend":
+    case "undefend":
+      throw new Error(`"${effect.do}" needs a home prefix on a link of this node; here home prefixes are routed`);
+  }
+}
+
+/** This host as a correspondent node (RFC 6275 §9). */
+export class CorrespondentRole {
+  readonly #machine: Machine<Correspondent, CorrespondentInput>;
+
+  constructor(own: Address, ports: RolePorts) {
+    const state = newCorrespondent(ports.clock.mono(), ports.random);
+    this.#machine = new Machine<Correspondent, CorrespondentInput>(state, (s, input, now) => correspond(s, input, now, ports.random), { kind: "wake" }, ports);
+    ports.plane.onUnbound((homeAddress, source, destination) => {
+      if (destination === own) this.#machine.input({ kind: "unboundHomeAddress", source, destination, homeAddress });
+    });
+  }
+
+  onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
+    this.#machine.input({ kind: "packet", packet, mobilityHeader });
+  }
+
+  inspect(): Record<string, unknown> {
+    const bindings = Array.from(this.#machine.state.cache.entries()).filter((entry) => entry.phase === "bound");
+    return { bindings: bindings.map(({ home, careOf, sequence, expiresAt }) => ({ home, careOf, sequence, expiresAt })) };
+  }
+
+  close(): void {
+    this.#machine.input({ kind: "end" });
+    this.#machine.end();
+  }
+}
+
+/** This host as the home agent of one home address whose prefix is routed here (§10). */
+export class HomeAgentRole {
+  readonly #machine: Machine<HomeAgent, HomeAgentInput>;
+  readonly #ports: RolePorts;
+
+  constructor(config: HomeConfig, ports: RolePorts) {
+    this.#ports = ports;
+    this.#machine = new Machine<HomeAgent, HomeAgentInput>(newHomeAgent(serviceOf(config), ports.clock.mono()), serveHome, { kind: "wake" }, ports);
+  }
+
+  /** New keys or limits; the binding stays. */
+  update(config: HomeConfig): void {
+    this.#machine.input({ kind: "configure", service: serviceOf(config) });
+  }
+
+  onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
+    this.#machine.input({ kind: "packet", packet, mobilityHeader, wall: this.#ports.clock.wall() });
+  }
+
+  inspect(): Record<string, unknown> {
+    const { state } = this.#machine;
+    const { home } = state.service;
+    if (state.phase !== "registered") return { home, phase: state.phase };
+    const { careOf, sequence, expiresAt, spi } = state;
+    return { home, phase: state.phase, careOf, sequence, spi, forMs: expiresAt - this.#ports.clock.mono() };
+  }
+
+  close(): void {
+    this.#machine.input({ kind: "retire" });
+    this.#machine.end();
+  }
+}
+
+function serviceOf(config: HomeConfig): HomeAgent["service"] {
+  return {
+    home: parseAddress(config.homeAddress),
+    associations: config.associations.map(({ spi, key }) => ({ spi, key: new Uint8Array(Buffer.from(key, "base64")) })),
+    maxLifetimeSeconds: config.maxLifetimeSeconds,
+    onLink: false,
+  };
+}
+
+/** Home registrations last this long; the home agent may grant less. */
+const registrationLifetimeSeconds = 420;
+
+/** The contact's registration of X at the home agent (§11.7.1, RFC 4285). */
+export class RegistrationRole {
+  readonly #machine: Machine<Registration, RegistrationInput>;
+  readonly #ports: RolePorts;
+
+  constructor(view: GroupView, association: MobilityKey, ports: RolePorts) {
+    this.#ports = ports;
+    const wish = { home: view.home, homeAgent: view.homeAgent, careOf: view.members.get(view.self) as Address, association, lifetimeSeconds: registrationLifetimeSeconds };
+    const state = newRegistration(wish, ports.clock.mono(), ports.clock.wall(), ports.random);
+    this.#machine = new Machine<Registration, RegistrationInput>(state, registerHome, { kind: "wake" }, ports);
+    this.#machine.input({ kind: "start" });
+  }
+
+  onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
+    this.#machine.input({ kind: "packet", packet, mobilityHeader });
+  }
+
+  inspect(): Record<string, unknown> {
+    const { state } = this.#machine;
+    if (state.phase !== "registered") return { phase: state.phase };
+    return { phase: state.phase, sequence: state.sequence, forMs: state.granted.expiresAt - this.#ports.clock.mono() };
+  }
+
+  /** Gives the registration back, without waiting for the answer: the binding ends by itself if this is lost. */
+  close(): void {
+    this.#machine.input({ kind: "end" });
+    this.#machine.end();
+  }
+}
