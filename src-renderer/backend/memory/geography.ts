@@ -1,21 +1,21 @@
-/** Places for simulated sites: name, latitude and longitude in degrees. */
-const places: readonly (readonly [string, number, number])[] = [
-  ["Amsterdam", 52.4, 4.9],
-  ["New York", 40.7, -74],
-  ["Tokyo", 35.7, 139.7],
-  ["São Paulo", -23.5, -46.6],
-  ["Sydney", -33.9, 151.2],
-  ["Johannesburg", -26.2, 28],
-  ["Frankfurt", 50.1, 8.7],
-  ["Singapore", 1.35, 103.8],
-  ["San Francisco", 37.8, -122.4],
-  ["Mumbai", 19.1, 72.9],
-  ["London", 51.5, -0.1],
-  ["Toronto", 43.7, -79.4],
-  ["Seoul", 37.6, 127],
-  ["Stockholm", 59.3, 18.1],
-  ["Santiago", -33.4, -70.7],
-  ["Nairobi", -1.3, 36.8],
+/** Places for simulated sites: id, name, latitude and longitude in degrees. */
+const places: readonly (readonly [string, string, number, number])[] = [
+  ["ams", "Amsterdam", 52.4, 4.9],
+  ["nyc", "New York", 40.7, -74],
+  ["tyo", "Tokyo", 35.7, 139.7],
+  ["sao", "São Paulo", -23.5, -46.6],
+  ["syd", "Sydney", -33.9, 151.2],
+  ["jnb", "Johannesburg", -26.2, 28],
+  ["fra", "Frankfurt", 50.1, 8.7],
+  ["sin", "Singapore", 1.35, 103.8],
+  ["sfo", "San Francisco", 37.8, -122.4],
+  ["bom", "Mumbai", 19.1, 72.9],
+  ["lon", "London", 51.5, -0.1],
+  ["yyz", "Toronto", 43.7, -79.4],
+  ["sel", "Seoul", 37.6, 127],
+  ["sto", "Stockholm", 59.3, 18.1],
+  ["scl", "Santiago", -33.4, -70.7],
+  ["nbo", "Nairobi", -1.3, 36.8],
 ];
 
 export interface Place {
@@ -26,9 +26,8 @@ export interface Place {
 }
 
 export function place(index: number): Place {
-  const [name, latitude, longitude] = places[index % places.length] as (typeof places)[number];
+  const [id, name, latitude, longitude] = places[index % places.length] as (typeof places)[number];
   const round = Math.floor(index / places.length);
-  const id = name.normalize("NFD").replace(/[^a-zA-Z]/g, "").slice(0, 3).toLowerCase();
   return { id: round ? `${id}${round + 1}` : id, name: round ? `${name} ${round + 1}` : name, latitude, longitude };
 }
 

@@ -39,7 +39,7 @@ function buildHosts(options: MemoryOptions, places: readonly Place[], dice: Dice
   return Array.from({ length: options.hosts }, (_, i): Host => {
     const site = places[i === 0 ? 0 : (i - 1) % places.length] as Place;
     const roles: HostRole[] = i === 0 ? ["homeAgent"] : i === 1 ? ["contact", "member"] : i === 2 ? ["backup", "member"] : i <= memberCount ? ["member"] : ["client"];
-    const name = i === 0 ? "home" : i <= memberCount ? `${site.id}${i > places.length ? Math.ceil(i / places.length) : ""}` : `client-${i - memberCount}`;
+    const name = i === 0 ? "home" : i <= memberCount ? `${site.id}${i > places.length ? Math.ceil(i / places.length) : ""}` : (["alice", "bob"][i - memberCount - 1] ?? `client-${i - memberCount}`);
     return { ...upHost(name, site.id, i, dice), roles, name: options.hostile && i > 0 ? hostileText(i - 1) : name };
   });
 }
@@ -94,17 +94,19 @@ function buildLinks(places: readonly Place[]): Link[] {
 }
 
 function buildClients(options: MemoryOptions, places: readonly Place[], hosts: readonly Host[], members: readonly Host[], dice: Dice): Client[] {
+  const clientHosts = hosts.filter((h) => h.roles.includes("client"));
   const nearest = (site: string) => members.find((m) => m.site === site) ?? members[0];
   return Array.from({ length: options.clients }, (_, i): Client => {
-    const site = places[options.clients <= 4 ? (i + 1) % places.length : Math.floor(dice.next() ** 1.5 * places.length)] as Place;
-    const node = dice.next() < 0.85 ? nearest(site.id) : dice.pick(members);
-    const name = options.hostile ? hostileText(i + 3) : i < 2 ? (["alice", "bob"][i] as string) : `client-${i + 1}`;
+    const own = clientHosts[i];
+    const site = own?.site ?? (places[Math.floor(dice.next() ** 1.5 * places.length)] as Place).id;
+    const node = dice.next() < 0.85 ? nearest(site) : dice.pick(members);
+    const name = options.hostile ? hostileText(i + 3) : (own?.name ?? `client-${i + 1}`);
     return {
       id: `c${i + 1}`,
       name,
       address: `2001:db8:c::${(i + 1).toString(16)}`,
-      site: site.id,
-      host: hosts.find((h) => h.roles.includes("client") && h.site === site.id)?.id ?? null,
+      site,
+      host: own?.id ?? null,
       group: "web",
       servedBy: node?.id ?? null,
       how: dice.next() < 0.8 ? "optimised" : dice.next() < 0.6 ? "tunnel" : "relayed",
