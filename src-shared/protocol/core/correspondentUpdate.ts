@@ -1,6 +1,6 @@
 import type { Address } from "../../net/address.ts";
 import { isUnicastRoutable } from "../../net/scope.ts";
-import { bindingManagementKey, careOfAddress, signBindingAcknowledgement, verifyBindingUpdate } from "../wire/authenticator.ts";
+import { authenticatedCareOf, bindingManagementKey, careOfAddress, signBindingAcknowledgement, verifyBindingUpdate } from "../wire/authenticator.ts";
 import type { BindingUpdate, MobilityPacket } from "../wire/message.ts";
 import type { CacheEntry } from "./bindingCache.ts";
 import { bindingStatus, describeStatus, type BindingStatus } from "./bindingStatus.ts";
@@ -130,12 +130,12 @@ function refused(request: Request, status: BindingStatus): Effect {
 
 /** §9.5.4: to the IPv6 source of the update, by way of a type 2 routing header with the home address unless the update came from there. */
 function acknowledge(request: Request, status: BindingStatus, sequence: number, lifetimeUnits: number, kbm?: Uint8Array): Effect {
-  const { packet, home, careOf, removes } = request;
+  const { packet, home } = request;
   const answer: MobilityPacket = {
     source: packet.destination,
     destination: packet.source,
     ...(packet.source === home ? {} : { routingHomeAddress: home }),
     message: { kind: "bindingAcknowledgement", status, keyManagement: false, sequence, lifetimeUnits, options: [] },
   };
-  return { do: "send", packet: kbm ? signBindingAcknowledgement(answer, removes ? home : careOf, kbm) : answer };
+  return { do: "send", packet: kbm ? signBindingAcknowledgement(answer, authenticatedCareOf(packet), kbm) : answer };
 }
