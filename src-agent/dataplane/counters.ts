@@ -1,6 +1,6 @@
 import type { DataPlaneCounters, Moved } from "../ports.ts";
 
-/** What data planes count, in the order of `enum counter` in ebpf/mobility.bpf.c. The drops' names are what people read. */
+/** What data planes count; at first, in the order of `enum counter` in ebpf/mobility.bpf.c. The drops' names are what people read. */
 export const counterNames = [
   "translatedOut",
   "translatedIn",
@@ -22,6 +22,8 @@ export const counterNames = [
   "packet could not be changed",
   "held packets over the limit",
   "relayed packet of a client that nobody announced",
+  "no route or no neighbour over the data interface",
+  "packet could not be sent",
 ] as const;
 export type CounterName = (typeof counterNames)[number];
 

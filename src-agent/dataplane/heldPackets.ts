@@ -11,17 +11,17 @@ export interface HoldLimits {
 
 export const holdLimits: HoldLimits = { held: 4 << 20, unknown: 512 << 10, unknownMs: 1000, total: 64 << 20 };
 
-interface Queue {
-  frames: Uint8Array[];
+interface Queue<Frame> {
+  frames: Frame[];
   bytes: number;
   /** When the first packet of an unannounced client goes; undefined while it is held on purpose. */
   expiresAt: number | undefined;
 }
 
-/** Packets kept per client, in order. `Key` names a (home, client) pair. */
-export class HeldPackets<Key> {
+/** Packets kept per client, in order. `Key` names a (home, client) pair; a frame's `length` is what it takes, bytes. */
+export class HeldPackets<Key, Frame extends { readonly length: number }> {
   readonly #limits: HoldLimits;
-  readonly #queues = new Map<Key, Queue>();
+  readonly #queues = new Map<Key, Queue<Frame>>();
   #total = 0;
 
   constructor(limits: HoldLimits = holdLimits) {
@@ -29,8 +29,8 @@ export class HeldPackets<Key> {
   }
 
   /** Keeps a packet (which the caller gives away); returns how many older ones had to go for it. `now` in ms. */
-  keep(key: Key, frame: Uint8Array, onPurpose: boolean, now: number): number {
-    const queue = this.#queues.get(key) ?? { frames: [], bytes: 0, expiresAt: undefined };
+  keep(key: Key, frame: Frame, onPurpose: boolean, now: number): number {
+    const queue: Queue<Frame> = this.#queues.get(key) ?? { frames: [], bytes: 0, expiresAt: undefined };
     this.#queues.set(key, queue);
     if (onPurpose) queue.expiresAt = undefined;
     else if (queue.frames.length === 0) queue.expiresAt = now + this.#limits.unknownMs;
@@ -40,7 +40,7 @@ export class HeldPackets<Key> {
     const limit = onPurpose ? this.#limits.held : this.#limits.unknown;
     let dropped = 0;
     while (queue.frames.length > 0 && (queue.bytes > limit || this.#total > this.#limits.total)) {
-      const oldest = queue.frames.shift() as Uint8Array;
+      const oldest = queue.frames.shift() as Frame;
       queue.bytes -= oldest.length;
       this.#total -= oldest.length;
       dropped++;
@@ -55,7 +55,7 @@ export class HeldPackets<Key> {
   }
 
   /** Takes everything kept for a client, in order. */
-  take(key: Key): readonly Uint8Array[] {
+  take(key: Key): readonly Frame[] {
     const queue = this.#queues.get(key);
     if (!queue) return [];
     this.#queues.delete(key);

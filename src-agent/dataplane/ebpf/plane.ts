@@ -39,7 +39,7 @@ export class EbpfDataPlane implements DataPlane {
   readonly #tunnels = new Set<Address>();
   readonly #bindings = new Set<Address>();
   readonly #clients = new ClientStates();
-  readonly #held = new HeldPackets<ClientKey>();
+  readonly #held = new HeldPackets<ClientKey, Uint8Array>();
   readonly #ownDrops = new Map<CounterName, number>();
   readonly #undo: (() => void)[] = [];
   #locals = new Set<Address>();

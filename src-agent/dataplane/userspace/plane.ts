@@ -1,0 +1,217 @@
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { Address } from "../../../src-shared/net/address.ts";
+import { check, libc } from "../../linux/libc.ts";
+import { openPacketSocket, takePacketDrops } from "../../linux/packetSocket.ts";
+import type { DataPlane, DataPlaneCounters } from "../../ports.ts";
+import { ClientStates, type ClientEntry, type ClientState } from "../clientStates.ts";
+import type { DataPlaneContext } from "../context.ts";
+import { counterNames, nameCounters } from "../counters.ts";
+import { extensionLength, Steering, tunnelLength } from "../steering.ts";
+import { Redirects } from "./redirects.ts";
+import type { Command } from "./tables.ts";
+import type { WorkerSetup } from "./worker.ts";
+
+const socketBuffer = 32 << 20;
+const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
+/** A command that takes longer means that the thread is gone. */
+const commandLimitMs = 5000;
+
+/** The thread's program: beside this file, or beside the bundle where the agent is bundled. */
+const workerPath = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./dataplane-worker.mjs", import.meta.url);
+
+/** Translation in a thread of our own, for hosts where tc programs cannot be loaded: packets come and go through packet sockets. */
+export class UserspaceDataPlane implements DataPlane {
+  readonly kind = "userspace";
+  readonly #context: DataPlaneContext;
+  readonly #steering: Steering;
+  readonly #redirects: Redirects;
+  readonly #stackSocket: number;
+  readonly #wakeUp: number;
+  readonly #commands: MessagePort;
+  readonly #done = new Int32Array(new SharedArrayBuffer(4));
+  readonly #counts = new Float64Array(new SharedArrayBuffer(16 * counterNames.length));
+  readonly #homes = new Set<Address>();
+  readonly #bindings = new Set<Address>();
+  readonly #tunnels = new Set<Address>();
+  readonly #clients = new ClientStates();
+  readonly #undo: (() => void)[] = [];
+  #locals = new Set<Address>();
+  #issued = 0;
+  #lost = 0;
+  #onUnbound: (home: Address, careOf: Address, destination: Address) => void = () => {};
+
+  /** Throws, with everything undone, when the kernel or our rights do not allow it. */
+  constructor(context: DataPlaneContext) {
+    this.#context = context;
+    try {
+      this.#steering = new Steering(context.device);
+      this.#undo.push(() => this.#steering.close());
+      const { device, agentEnd, stackEnd } = this.#steering;
+      this.#stackSocket = this.#own(openPacketSocket({ device: agentEnd.index, linkLayer: true, offloadHeader: true, receiveBuffer: socketBuffer, sendBuffer: socketBuffer }));
+      const wireSocket = this.#own(openPacketSocket({ device: device.index, linkLayer: true, offloadHeader: true, sendOnly: true, sendBuffer: socketBuffer }));
+      this.#wakeUp = this.#own(check(libc.eventfd(0, EFD_NONBLOCK_CLOEXEC), "eventfd"));
+      const { port1, port2 } = new MessageChannel();
+      this.#commands = port1;
+      const { address } = context;
+      this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, device, stackEnd, agentEnd, address });
+      this.#redirects = new Redirects(this.#steering);
+      this.#undo.push(() => this.#redirects.close());
+      this.#refreshLocals();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  bind(home: Address, careOf: Address): void {
+    this.#refreshLocals();
+    this.#tell({ do: "bind", home, careOf });
+    if (this.#bindings.has(home)) return;
+    this.#steering.addDestination(home, extensionLength);
+    this.#bindings.add(home);
+  }
+
+  unbind(home: Address): void {
+    if (!this.#bindings.delete(home)) return;
+    this.#steering.removeDestination(home);
+    this.#tell({ do: "bind", home, careOf: null });
+  }
+
+  tunnel(home: Address, careOf: Address): void {
+    if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
+    this.#refreshLocals();
+    this.#tell({ do: "tunnel", home, careOf });
+    if (this.#tunnels.has(home)) return;
+    this.#redirects.addAll(home);
+    this.#steering.addDestination(home, tunnelLength);
+    this.#tunnels.add(home);
+  }
+
+  untunnel(home: Address): void {
+    if (!this.#tunnels.delete(home)) return;
+    this.#steering.removeDestination(home);
+    this.#redirects.removeAll(home);
+    this.#tell({ do: "tunnel", home, careOf: null });
+  }
+
+  addHome(home: Address, ends: { readonly careOf: Address; readonly homeAgent: Address; readonly via: Address }): void {
+    if (this.#tunnels.has(home)) throw new Error(`this host is the home agent of ${home}: it cannot serve it, too`);
+    this.#tell({ do: "home", home, ends });
+    if (!this.#homes.has(home)) this.#redirects.addAll(home);
+    this.#homes.add(home);
+    this.#steering.addHome(home);
+    this.#refreshLocals();
+  }
+
+  removeHome(home: Address): void {
+    if (!this.#homes.delete(home)) return;
+    for (const entry of this.#clients.of(home)) this.#put({ ...entry, optimised: false, state: { kind: "unknown" } });
+    this.setMembers(home, []);
+    this.#steering.removeHome(home);
+    this.#redirects.removeAll(home);
+    this.#tell({ do: "home", home, ends: null });
+  }
+
+  setMembers(home: Address, members: readonly Address[]): void {
+    this.#tell({ do: "members", home, members });
+  }
+
+  optimise(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), optimised: true });
+  }
+
+  unoptimise(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), optimised: false });
+  }
+
+  serve(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), state: { kind: "served" } });
+  }
+
+  unserve(home: Address, client: Address): void {
+    this.#leave(home, client, "served", { kind: "unknown" });
+  }
+
+  relay(home: Address, client: Address, member: Address): void {
+    this.#put({ ...this.#clients.get(home, client), state: { kind: "relayed", member } });
+  }
+
+  unrelay(home: Address, client: Address): void {
+    this.#leave(home, client, "relayed", { kind: "unknown" });
+  }
+
+  hold(home: Address, client: Address): void {
+    this.#put({ ...this.#clients.get(home, client), state: { kind: "held" } });
+  }
+
+  release(home: Address, client: Address): void {
+    this.#leave(home, client, "held", { kind: "served" });
+  }
+
+  discard(home: Address, client: Address): void {
+    this.#leave(home, client, "held", { kind: "unknown" });
+  }
+
+  onUnbound(handler: (home: Address, careOf: Address, destination: Address) => void): void {
+    this.#onUnbound = handler;
+  }
+
+  counters(): DataPlaneCounters {
+    this.#lost += takePacketDrops(this.#stackSocket);
+    const { drops, ...rest } = nameCounters(counterNames.map((_, i) => ({ packets: this.#counts[2 * i] ?? 0, bytes: this.#counts[2 * i + 1] ?? 0 })));
+    return { ...rest, drops: this.#lost > 0 ? { ...drops, "packets for the agent that it read too slowly": this.#lost } : drops };
+  }
+
+  close(): void {
+    for (const undo of this.#undo.splice(0).reverse()) undo();
+  }
+
+  #own(fd: number): number {
+    this.#undo.push(() => void libc.close(fd));
+    return fd;
+  }
+
+  #startWorker(setup: WorkerSetup): void {
+    const worker = new Worker(workerPath, { workerData: setup, transferList: [setup.commands] });
+    worker.on("message", (args: [Address, Address, Address]) => this.#onUnbound(...args));
+    worker.on("error", (error) => {
+      throw new Error(`the data plane's thread failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    });
+    worker.unref();
+    this.#commands.unref();
+    this.#undo.push(() => {
+      this.#tell({ do: "stop" });
+      this.#commands.close();
+    });
+  }
+
+  /** Returns when the thread has done it. */
+  #tell(command: Command): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread's port has no origin
+    this.#commands.postMessage(command);
+    const issued = ++this.#issued;
+    const one = Buffer.alloc(8);
+    one.writeBigUInt64LE(1n);
+    check(libc.write(this.#wakeUp, one, 8), "write(eventfd)");
+    for (let done = Atomics.load(this.#done, 0); done < issued; done = Atomics.load(this.#done, 0))
+      if (Atomics.wait(this.#done, 0, done, commandLimitMs) === "timed-out") throw new Error(`the data plane's thread does not answer (${command.do})`);
+  }
+
+  #refreshLocals(): void {
+    const now = new Set([this.#context.address, ...this.#steering.localAddresses()].filter((address) => address !== "::1"));
+    for (const address of now) if (!this.#locals.has(address)) this.#redirects.addLocal(address);
+    for (const address of this.#locals) if (!now.has(address)) this.#redirects.removeLocal(address);
+    if (now.size !== this.#locals.size || [...now].some((address) => !this.#locals.has(address))) this.#tell({ do: "locals", addresses: [...now] });
+    this.#locals = now;
+  }
+
+  #put(entry: ClientEntry): void {
+    this.#clients.put(entry);
+    this.#tell({ do: "client", home: entry.home, client: entry.client, state: entry.state, optimised: entry.optimised });
+  }
+
+  #leave(home: Address, client: Address, from: ClientState["kind"], state: ClientState): void {
+    const entry = this.#clients.get(home, client);
+    if (entry.state.kind === from) this.#put({ ...entry, state });
+  }
+}

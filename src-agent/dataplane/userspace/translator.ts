@@ -1,0 +1,279 @@
+import type { CounterName } from "../counters.ts";
+import { HeldPackets } from "../heldPackets.ts";
+import { tooBigForTunnel, translateError, type RelayedError } from "../icmpRelay.ts";
+import { destinationAt, Frame, ipLength, sourceAt } from "./frame.ts";
+import { addressKey, type Client, type Command, type Home, type Tables } from "./tables.ts";
+
+const HOP_BY_HOP = 0;
+const TUNNEL = 41;
+const ROUTING = 43;
+const ICMPV6 = 58;
+const DESTINATION_OPTIONS = 60;
+const MOBILITY = 135;
+const hopLimit = 64;
+
+/** What the translator's surroundings do for it. Frames are theirs from then on. */
+export interface TranslatorPorts {
+  /** To the stack, as if it had just arrived. */
+  toStack(frame: Frame): void;
+  /** Out of the data interface, to where its destination is routed; large packets only where that is allowed (not in tunnels). */
+  toWire(frame: Frame): void;
+  /** Out of the data interface through a tunnel; `frame` is the inner packet, cut up when it is a large one. */
+  toTunnel(frame: Frame, source: Uint8Array, destination: Uint8Array, hopLimit: number): void;
+  count(name: CounterName, bytes: number, packets?: number): void;
+  unbound(packet: Buffer): void;
+  now(): number;
+  /** The data interface's MTU, bytes. */
+  readonly mtu: number;
+  readonly self: Uint8Array;
+  readonly selfText: Parameters<typeof tooBigForTunnel>[1];
+}
+
+/** The translation of src-agent/dataplane/ebpf/mobility.bpf.c, on frames in our memory: same decisions, same counters, in the same order. */
+export class Translator {
+  readonly #tables: Tables;
+  readonly #ports: TranslatorPorts;
+  readonly #held = new HeldPackets<string, Frame>();
+
+  constructor(tables: Tables, ports: TranslatorPorts) {
+    this.#tables = tables;
+    this.#ports = ports;
+  }
+
+  /** Applies a change; what was kept for its client goes where the new state says. */
+  apply(command: Exclude<Command, { do: "stop" }>): void {
+    this.#tables.apply(command);
+    if (command.do !== "client") return;
+    const key = addressKey(command.home) + addressKey(command.client);
+    if (command.state.kind === "held") return this.#held.announce(key);
+    const kept = this.#held.take(key);
+    if (command.state.kind === "unknown") return;
+    for (const frame of kept) this.#toClientState(frame, key);
+  }
+
+  /** Whether packets are kept that may have to go by themselves. */
+  get holding(): boolean {
+    return !this.#held.empty;
+  }
+
+  expire(): void {
+    const dropped = this.#held.expire(this.#ports.now());
+    if (dropped > 0) this.#ports.count("relayed packet of a client that nobody announced", 0, dropped);
+  }
+
+  /** A packet that this host sends, and that policy routing gave to us. */
+  fromStack(frame: Frame): void {
+    if (frame.next === MOBILITY) return this.#ports.toWire(frame);
+    const home = this.#tables.homes.get(frame.key(sourceAt));
+    if (home) return this.#fromHome(frame, home);
+    const destination = frame.key(destinationAt);
+    const binding = this.#tables.bindings.get(destination);
+    if (binding && frame.next !== HOP_BY_HOP) {
+      this.#ports.count("translatedOut", frame.length);
+      frame.insertExtension(ROUTING, extension([2, 1], frame, destinationAt));
+      frame.bytes.set(binding.bytes, frame.at + destinationAt);
+      return this.#ports.toWire(frame);
+    }
+    const tunnel = this.#tables.tunnels.get(destination);
+    if (!tunnel) return this.#ports.toWire(frame);
+    this.#ports.count("tunnelledOut", frame.length);
+    this.#ports.toTunnel(frame, this.#ports.self, tunnel.bytes, hopLimit);
+  }
+
+  /** A packet that arrived at the data interface and that a filter gave to us. */
+  fromWire(frame: Frame): void {
+    const away = this.#tables.tunnels.get(frame.key(destinationAt));
+    if (away) return this.#toAway(frame, away.bytes);
+    switch (frame.next) {
+      case TUNNEL:
+        return this.#tunnelled(frame);
+      case ROUTING:
+        return this.#routed(frame);
+      case DESTINATION_OPTIONS:
+        return this.#withHomeAddress(frame);
+    }
+    if (this.#tables.homes.has(frame.key(destinationAt))) return this.#drop(frame, "for a home address, but neither tunnelled nor with a routing header");
+    if (frame.next === MOBILITY && this.#isLocal(frame)) return this.#drop(frame, "signalling");
+    if (frame.next === ICMPV6 && this.#isAboutTranslated(frame)) return this.#answer(translateError(frame.packet));
+    this.#ports.toStack(frame);
+  }
+
+  /** §11.3.1: a packet from our home address, route-optimised or through the reverse tunnel. */
+  #fromHome(frame: Frame, home: Home): void {
+    const { bytes, at } = frame;
+    const first = bytes[at + destinationAt] as number;
+    if (first === 0xff || (first === 0xfe && ((bytes[at + destinationAt + 1] as number) & 0xc0) === 0x80)) return this.#drop(frame, "multicast or link-local destination from a home address");
+    const client = this.#tables.clients.get(home.key + frame.key(destinationAt));
+    if (client?.optimised && frame.next !== HOP_BY_HOP) {
+      this.#ports.count("translatedOut", frame.length);
+      frame.insertExtension(DESTINATION_OPTIONS, extension([1, 2, 0, 0, 0xc9, 16], frame, sourceAt));
+      frame.bytes.set(home.careOf, frame.at + sourceAt);
+      return this.#ports.toWire(frame);
+    }
+    this.#ports.count("tunnelledOut", frame.length);
+    this.#ports.toTunnel(frame, home.careOf, home.via, hopLimit);
+  }
+
+  /** §10.4.1, §10.4.2: the home agent takes packets for the home address and tunnels them, but not what belongs to the link. */
+  #toAway(frame: Frame, careOf: Uint8Array): void {
+    const { bytes, at } = frame;
+    if (bytes[at + sourceAt] === 0xfe && ((bytes[at + sourceAt + 1] as number) & 0xc0) === 0x80) return this.#ports.toStack(frame);
+    const type = bytes[at + ipLength] as number;
+    if (frame.next === ICMPV6 && type >= 133 && type <= 137) return this.#ports.toStack(frame);
+    if (!this.#fits(frame)) return this.#tooBig(frame);
+    if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
+    this.#ports.count("tunnelledOut", frame.length);
+    this.#ports.toTunnel(frame, this.#ports.self, careOf, hopLimit);
+  }
+
+  /** §6.4, §11.3.3: a type 2 routing header names the home address that the packet is for. */
+  #routed(frame: Frame): void {
+    const { bytes, at } = frame;
+    const header = at + ipLength;
+    if (frame.length < header - at + 24 || bytes[header + 2] !== 2 || !this.#isLocal(frame)) return this.#ports.toStack(frame);
+    if (bytes[header] === MOBILITY) return this.#drop(frame, "signalling");
+    const home = this.#tables.homes.get(bytes.toString("latin1", header + 8, header + 24));
+    if (bytes[header + 1] !== 2 || bytes[header + 3] !== 1 || home?.careOfKey !== frame.key(destinationAt)) return this.#drop(frame, "type 2 routing header for an address that is not ours");
+    this.#ports.count("translatedIn", frame.length);
+    frame.stripExtension(destinationAt);
+    this.#arrived(frame, home, false);
+  }
+
+  /** §6.3, §9.3.1: a Home Address option counts only with a binding of just this care-of address. */
+  #withHomeAddress(frame: Frame): void {
+    const { bytes, at } = frame;
+    const header = at + ipLength;
+    if (frame.length < header - at + 24 || !this.#isLocal(frame)) return this.#ports.toStack(frame);
+    if (bytes[header] === MOBILITY) return this.#drop(frame, "signalling");
+    if (bytes[header + 1] !== 2 || bytes[header + 6] !== 0xc9 || bytes[header + 7] !== 16) return this.#ports.toStack(frame);
+    const binding = this.#tables.bindings.get(bytes.toString("latin1", header + 8, header + 24));
+    if (binding?.key !== frame.key(sourceAt)) {
+      this.#ports.unbound(frame.packet);
+      return this.#drop(frame, "home address option without binding");
+    }
+    this.#ports.count("translatedIn", frame.length);
+    frame.stripExtension(sourceAt);
+    this.#ports.toStack(frame);
+  }
+
+  #tunnelled(frame: Frame): void {
+    const { bytes, at } = frame;
+    const inner = at + ipLength;
+    if (frame.length < 2 * ipLength || ((bytes[inner] as number) >> 4) !== 6 || !this.#isLocal(frame)) return this.#ports.toStack(frame);
+    const innerSource = bytes.toString("latin1", inner + sourceAt, inner + sourceAt + 16);
+    const innerDestination = bytes.toString("latin1", inner + destinationAt, inner + destinationAt + 16);
+    const outerSource = frame.key(sourceAt);
+    const outerDestination = frame.key(destinationAt);
+
+    const to = this.#tables.homes.get(innerDestination);
+    if (to) return to.careOfKey === outerDestination ? this.#tunnelledToHome(frame, to, outerSource) : this.#drop(frame, "tunnel from a stranger");
+
+    const from = this.#tables.homes.get(innerSource);
+    if (from) {
+      if (from.careOfKey !== outerDestination || !this.#tables.members.has(from.key + outerSource)) return this.#drop(frame, "reverse tunnel from a stranger");
+      if (!from.contact) return this.#drop(frame, "reverse tunnel to a member that is not the contact");
+      return this.#retunnel(frame, from.careOf, from.homeAgent);
+    }
+
+    const registered = this.#tables.tunnels.get(innerSource);
+    if (!registered) return this.#tables.tunnels.has(innerDestination) ? this.#drop(frame, "tunnel from a stranger") : this.#ports.toStack(frame);
+    if (registered.key !== outerSource) return this.#drop(frame, "reverse tunnel not from the registered care-of address");
+    this.#ports.count("tunnelledIn", frame.length);
+    const away = this.#tables.tunnels.get(innerDestination);
+    if (away) return this.#retunnel(frame, this.#ports.self, away.bytes);
+    frame.decapsulate();
+    if (this.#tables.locals.has(innerDestination)) return this.#ports.toStack(frame);
+    if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
+    this.#ports.toWire(frame);
+  }
+
+  /** A tunnel from the home agent or from another member with a packet for our home address in it. */
+  #tunnelledToHome(frame: Frame, home: Home, outerSource: string): void {
+    const fromMember = this.#tables.members.has(home.key + outerSource);
+    if (!fromMember && outerSource !== home.homeAgentKey) return this.#drop(frame, "tunnel from a stranger");
+    if (carriesSignalling(frame)) return this.#drop(frame, "signalling");
+    const client = this.#tables.clients.get(home.key + frame.key(ipLength + sourceAt));
+    if (client?.member) return this.#retunnel(frame, home.careOf, client.member);
+    this.#ports.count("tunnelledIn", frame.length);
+    frame.decapsulate();
+    this.#arrived(frame, home, fromMember);
+  }
+
+  /** A packet for our home address without whatever brought it here. */
+  #arrived(frame: Frame, home: Home, fromMember: boolean): void {
+    const key = home.key + frame.key(sourceAt);
+    const client = this.#tables.clients.get(key);
+    const state = client?.state ?? "unknown";
+    if (state !== "held" && (state !== "unknown" || !fromMember)) return this.#toClientState(frame, key);
+    const dropped = this.#held.keep(key, frame.copy(), state === "held", this.#ports.now());
+    if (dropped > 0) this.#ports.count("held packets over the limit", 0, dropped);
+  }
+
+  /** Delivered, or sent on to the member that serves the client now. */
+  #toClientState(frame: Frame, key: string): void {
+    const client: Client | undefined = this.#tables.clients.get(key);
+    if (client?.state !== "relayed" || !client.member) return this.#ports.toStack(frame);
+    const home = this.#tables.homes.get(frame.key(destinationAt));
+    if (!home) return this.#ports.toStack(frame);
+    if (!this.#fits(frame)) return this.#tooBig(frame);
+    if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
+    this.#ports.count("relayed", frame.length);
+    this.#ports.toTunnel(frame, home.careOf, client.member, hopLimit);
+  }
+
+  /** Takes a packet out of one tunnel and puts it into another. */
+  #retunnel(frame: Frame, source: Uint8Array, destination: Uint8Array): void {
+    frame.decapsulate();
+    if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
+    this.#ports.count("relayed", frame.length);
+    this.#ports.toTunnel(frame, source, destination, hopLimit);
+  }
+
+  #isLocal(frame: Frame): boolean {
+    return this.#tables.locals.has(frame.key(destinationAt));
+  }
+
+  #fits(frame: Frame): boolean {
+    return frame.largestPacket() + ipLength <= this.#ports.mtu;
+  }
+
+  #isAboutTranslated(frame: Frame): boolean {
+    const { bytes, at } = frame;
+    const type = bytes[at + ipLength] as number;
+    if (frame.length < 2 * ipLength + 8 || type < 1 || type > 4 || !this.#isLocal(frame)) return false;
+    const quoted = bytes[at + ipLength + 8 + 6] as number;
+    return quoted === TUNNEL || quoted === ROUTING || quoted === DESTINATION_OPTIONS;
+  }
+
+  #tooBig(frame: Frame): void {
+    this.#answer(tooBigForTunnel(frame.packet, this.#ports.selfText, this.#ports.mtu));
+    this.#drop(frame, "too big for the tunnel");
+  }
+
+  /** An ICMPv6 error of ours, to a socket here or to a host elsewhere. */
+  #answer(error: RelayedError | undefined): void {
+    if (!error) return;
+    const key = addressKey(error.destination);
+    const frame = Frame.of(error.packet);
+    if (this.#tables.locals.has(key) || this.#tables.homes.has(key)) this.#ports.toStack(frame);
+    else this.#ports.toWire(frame);
+  }
+
+  #drop(frame: Frame, why: CounterName): void {
+    this.#ports.count(why, frame.length);
+  }
+}
+
+function extension(body: readonly number[], frame: Frame, addressAt: number): Uint8Array {
+  const header = Buffer.alloc(24);
+  header.set(body, 2);
+  frame.bytes.copy(header, 8, frame.at + addressAt, frame.at + addressAt + 16);
+  return header;
+}
+
+function carriesSignalling(frame: Frame): boolean {
+  const inner = frame.at + ipLength;
+  const next = frame.bytes[inner + 6] as number;
+  if (next === MOBILITY) return true;
+  return (next === ROUTING || next === DESTINATION_OPTIONS) && frame.bytes[inner + ipLength] === MOBILITY;
+}

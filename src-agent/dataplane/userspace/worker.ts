@@ -1,0 +1,173 @@
+/** The thread that moves the packets: started by plane.ts, which passes a WorkerSetup as workerData. */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { addressBytes, formatAddress, type Address } from "../../../src-shared/net/address.ts";
+import { libc, pointerTo } from "../../linux/libc.ts";
+import type { Link } from "../../linux/links.ts";
+import { Netlink } from "../../linux/netlink.ts";
+import { orWouldBlock } from "../../linux/packetSocket.ts";
+import { counterIndex, type CounterName } from "../counters.ts";
+import { Frame, frontLength, headroom, offloadLength } from "./frame.ts";
+import { NextHops } from "./nextHops.ts";
+import { segments } from "./segment.ts";
+import { type Command, Tables } from "./tables.ts";
+import { Translator, type TranslatorPorts } from "./translator.ts";
+
+/** Everything the thread starts with. File descriptors are the process's. */
+export interface WorkerSetup {
+  /** Packet socket on our end of the steering pair; reads and writes. */
+  readonly stackSocket: number;
+  /** Packet socket on the data interface; writes only. */
+  readonly wireSocket: number;
+  /** An eventfd that says that commands wait in `commands`. */
+  readonly wakeUp: number;
+  readonly commands: MessagePort;
+  /** Number of commands carried out; the control side waits on it. */
+  readonly done: Int32Array;
+  /** Packets and bytes of each counter. */
+  readonly counts: Float64Array;
+  readonly device: Link;
+  readonly stackEnd: Link;
+  readonly agentEnd: Link;
+  readonly address: Address;
+}
+
+const bufferLength = headroom + 70_000;
+const POLLIN = 1;
+/** Packets moved before commands get their turn. */
+const packetsPerTurn = 64;
+const retryMs = 5;
+const expiryMs = 250;
+const unresolvedMs = 1000;
+const unresolvedFrames = 256;
+
+/** Moves packets until it is told to stop. */
+class PacketThread {
+  readonly #setup: WorkerSetup;
+  readonly #netlink = new Netlink();
+  readonly #nextHops: NextHops;
+  readonly #translator: Translator;
+  readonly #buffer = Buffer.alloc(bufferLength);
+  readonly #base = pointerTo(this.#buffer);
+  readonly #scratch = Buffer.alloc(bufferLength);
+  readonly #toStackHeader: Buffer;
+  readonly #unresolved: { readonly frame: Frame; readonly until: number }[] = [];
+  #lastUnbound = 0;
+
+  constructor(setup: WorkerSetup) {
+    this.#setup = setup;
+    this.#nextHops = new NextHops(this.#netlink, setup.device);
+    this.#toStackHeader = Buffer.concat([setup.stackEnd.address, setup.agentEnd.address, Buffer.from([0x86, 0xdd])]);
+    this.#translator = new Translator(new Tables(), this.#ports());
+  }
+
+  run(): void {
+    const fds = Buffer.alloc(16);
+    fds.writeInt32LE(this.#setup.stackSocket, 0);
+    fds.writeInt16LE(POLLIN, 4);
+    fds.writeInt32LE(this.#setup.wakeUp, 8);
+    fds.writeInt16LE(POLLIN, 12);
+    for (;;) {
+      const busy = this.#movePackets();
+      if (!this.#obey()) break;
+      if (this.#unresolved.length > 0) this.#retry();
+      if (this.#translator.holding) this.#translator.expire();
+      if (!busy) libc.poll(fds, 2, this.#unresolved.length > 0 ? retryMs : this.#translator.holding ? expiryMs : -1);
+    }
+    this.#netlink.close();
+  }
+
+  /** True when there may be more. */
+  #movePackets(): boolean {
+    const start = headroom - frontLength;
+    const { stackSocket, device } = this.#setup;
+    for (let i = 0; i < packetsPerTurn; i++) {
+      const length = orWouldBlock(libc.recv(stackSocket, this.#base + BigInt(start), bufferLength - start, 0), "recv(steering device)");
+      if (length === undefined) return false;
+      const frame = Frame.read(this.#buffer, start, start + length);
+      if (!frame) continue;
+      // What a filter redirected kept the Ethernet header it came with.
+      const fromWire = this.#buffer.compare(device.address, 0, 6, start + offloadLength, start + offloadLength + 6) === 0;
+      if (fromWire) this.#translator.fromWire(frame);
+      else this.#translator.fromStack(frame);
+    }
+    return true;
+  }
+
+  /** Carries out waiting commands; false when one says stop. */
+  #obey(): boolean {
+    const { commands, done, wakeUp } = this.#setup;
+    for (let message = receiveMessageOnPort(commands); message; message = receiveMessageOnPort(commands)) {
+      const command = message.message as Command;
+      libc.read(wakeUp, Buffer.alloc(8), 8);
+      if (command.do !== "stop") this.#translator.apply(command);
+      Atomics.add(done, 0, 1);
+      Atomics.notify(done, 0);
+      if (command.do === "stop") return false;
+    }
+    return true;
+  }
+
+  #ports(): TranslatorPorts {
+    const { address, device } = this.#setup;
+    return {
+      mtu: device.mtu,
+      self: addressBytes(address),
+      selfText: address,
+      now: () => performance.now(),
+      count: (name, bytes, packets = 1) => this.#count(name, bytes, packets),
+      toStack: (frame) => this.#write(this.#setup.stackSocket, frame, this.#toStackHeader),
+      toWire: (frame) => this.#toWire(frame),
+      toTunnel: (frame, source, destination, hopLimit) => {
+        for (const segment of segments(frame, this.#scratch)) {
+          segment.encapsulate(source, destination, hopLimit);
+          this.#toWire(segment);
+        }
+      },
+      unbound: (packet) => this.#tellUnbound(packet),
+    };
+  }
+
+  #toWire(frame: Frame): void {
+    const ethernet = this.#nextHops.ethernetFor(frame.bytes, frame.at + 24, performance.now());
+    if (ethernet === "none") return this.#count("no route or no neighbour over the data interface", frame.length, 1);
+    if (ethernet !== "unresolved") return this.#write(this.#setup.wireSocket, frame, ethernet);
+    if (this.#unresolved.length >= unresolvedFrames) return this.#count("no route or no neighbour over the data interface", frame.length, 1);
+    this.#unresolved.push({ frame: frame.copy(), until: performance.now() + unresolvedMs });
+  }
+
+  /** Sends what waited for a neighbour's address, and gives up on what waited too long. */
+  #retry(): void {
+    const now = performance.now();
+    for (const waiting of this.#unresolved.splice(0)) {
+      const ethernet = this.#nextHops.ethernetFor(waiting.frame.bytes, waiting.frame.at + 24, now);
+      if (typeof ethernet !== "string") this.#write(this.#setup.wireSocket, waiting.frame, ethernet);
+      else if (ethernet === "unresolved" && now < waiting.until) this.#unresolved.push(waiting);
+      else this.#count("no route or no neighbour over the data interface", waiting.frame.length, 1);
+    }
+  }
+
+  #write(fd: number, frame: Frame, ethernet: Buffer): void {
+    const start = frame.finish(ethernet);
+    const length = frame.end - start;
+    const from = frame.bytes === this.#buffer ? this.#base + BigInt(start) : frame.bytes.subarray(start, frame.end);
+    if (libc.send(fd, from, length, 0) < 0) this.#count("packet could not be sent", frame.length, 1);
+  }
+
+  #count(name: CounterName, bytes: number, packets: number): void {
+    const { counts } = this.#setup;
+    const at = 2 * counterIndex[name];
+    counts[at] = (counts[at] as number) + packets;
+    counts[at + 1] = (counts[at + 1] as number) + bytes;
+  }
+
+  /** At most one a millisecond. */
+  #tellUnbound(packet: Buffer): void {
+    const now = performance.now();
+    if (now - this.#lastUnbound < 1 || packet.length < 64) return;
+    this.#lastUnbound = now;
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread's port has no origin
+    parentPort?.postMessage([formatAddress(packet, 48), formatAddress(packet, 8), formatAddress(packet, 24)]);
+  }
+}
+
+new PacketThread(workerData as WorkerSetup).run();
