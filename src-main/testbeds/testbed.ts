@@ -55,7 +55,7 @@ export interface Testbed {
   /** A fresh byte stream to the host's sshd; what `ssh.stream` of its handle calls. */
   connect(host: string): Promise<Duplex>;
   status(): Promise<TestbedStatus>;
-  /** In force when it resolves; all settings or none. Code `testbed.links-fixed` where the links are real. */
+  /** In force when it resolves; all settings or none. Code `testbed.linksFixed` where the links are real. */
   linkSet(settings: readonly LinkSetting[]): Promise<void>;
   /** All links as the lab file says. */
   linkReset(): Promise<void>;
