@@ -106,11 +106,14 @@ const stepNames = Object.keys(stepShapes) as StepName[];
 type StepFields = { [N in StepName]?: z.ZodOptional<(typeof stepShapes)[N]> };
 const stepFields = Object.fromEntries(Object.entries(stepShapes).map(([key, shape]) => [key, shape.optional()])) as Required<StepFields>;
 
-/** One step: an object with exactly one key, the step's name. */
+const level = z.union([z.number(), z.string().max(64)]);
+export type Level = z.infer<typeof level>;
+
+/** One step: an object with one key, the step's name; and `when`, which names the only levels of factors at which it is carried out. */
 export const scenarioStep = z
-  .strictObject(stepFields)
-  .refine((step) => Object.keys(step).length === 1, `exactly one of ${stepNames.join(", ")}`)
-  .meta({ minProperties: 1, maxProperties: 1 });
+  .strictObject({ ...stepFields, when: z.record(z.string(), z.union([level, z.array(level)])).optional() })
+  .refine((step) => Object.keys(step).filter((key) => key !== "when").length === 1, `exactly one of ${stepNames.join(", ")}`)
+  .meta({ minProperties: 1, maxProperties: 2 });
 export type ScenarioStep = z.infer<typeof scenarioStep>;
 
 /** A bound on a metric (docs/scenario-file.md lists them). Exactly one of `atMost`, `atLeast`, `equals`, or `about` with `within`. */
@@ -129,9 +132,7 @@ export const threshold = z
   .refine((t) => (t.about === undefined) === (t.within === undefined), "about needs within, and within needs about");
 export type Threshold = z.infer<typeof threshold>;
 
-const level = z.union([z.number(), z.string().max(64)]);
 const factorName = z.string().regex(/^[A-Za-z][A-Za-z0-9_]{0,31}$/, "a factor's name: a letter, then letters, digits, _");
-export type Level = z.infer<typeof level>;
 
 export const scenarioFile = z.strictObject({
   name,

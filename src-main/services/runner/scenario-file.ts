@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { scenarioFile, scenarioStep, type ScenarioFile, type ScenarioStep } from "../../../src-shared/api/scenario.ts";
+import { scenarioFile, scenarioStep, type Level, type ScenarioFile, type ScenarioStep } from "../../../src-shared/api/scenario.ts";
 import { exitCodes, Problem } from "../../problem.ts";
 import { misfits } from "./cross-check.ts";
 import { experimentPoints, rawFactors, substitute, UnknownNameError, type ExperimentPoint } from "./points.ts";
@@ -78,9 +78,14 @@ function filledIn(steps: unknown, point: ExperimentPoint, source: YamlSource): u
 
 function parseSteps(steps: unknown, point: ExperimentPoint, source: YamlSource): ScenarioStep[] {
   const parsed = z.array(scenarioStep).safeParse(steps);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return parsed.data.filter((step) => isMeant(step, point.values));
   const where = Object.entries(point.levels).map(([name, level]) => `${name} = ${level}`);
   throw invalid(source.file, issuesOf(parsed.error, source, ["steps"]).map((issue) => ({ ...issue, message: `${issue.message} (with ${where.join(", ")})` })));
+}
+
+/** Whether a step's `when` fits the point. */
+function isMeant({ when }: ScenarioStep, values: ExperimentPoint["values"]): boolean {
+  return Object.entries(when ?? {}).every(([name, level]) => (Array.isArray(level) ? level : [level]).includes(values[name] as Level));
 }
 
 /** zod's issues at their lines. Of a union the branch that came furthest speaks, because it is the one that was meant. */
