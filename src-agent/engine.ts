@@ -56,7 +56,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const tell = (body: AgentEventBody): void => this.#tell(body);
+    const tell = (body: AgentEventBody): void => this.tell(body);
     this.#drops = new Drops(tell, () => options.clock.mono());
     this.#ports = {
       clock: options.clock,
@@ -67,19 +67,19 @@ export class Engine {
       drop: (reason, packet) => this.#drops.add(reason, packet),
     };
     options.signalling.onPacket((bytes, at) => this.#receive(bytes, at));
-    this.#tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
+    this.tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
   }
 
   /** Leaves all groups, takes X away, removes what the data plane made. Never throws; says what could not be undone. */
   async stop(reason: string): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#tell({ type: "agentStopping", reason });
+    this.tell({ type: "agentStopping", reason });
     const undo = async (what: string, step: () => unknown): Promise<void> => {
       try {
         await step();
       } catch (error) {
-        this.#tell({ type: "log", level: "error", text: `stopping: ${what}: ${(error as Error).message}` });
+        this.tell({ type: "log", level: "error", text: `stopping: ${what}: ${(error as Error).message}` });
       }
     };
     for (const registration of this.#registrations.values()) await undo("registration", () => registration.close());
@@ -195,7 +195,8 @@ export class Engine {
     return group;
   }
 
-  #tell(body: AgentEventBody): void {
+  /** Tells whoever listens. */
+  tell(body: AgentEventBody): void {
     this.#options.emit({ sequence: this.#eventSequence++, mono: this.#options.clock.mono(), wall: this.#options.clock.wall(), body });
   }
 
@@ -206,7 +207,7 @@ export class Engine {
   }
 
   #tellMessage(direction: "sent" | "received", packet: MobilityPacket, at: Millis): void {
-    this.#tell({ type: "message", direction, at, source: packet.source, destination: packet.destination, tunnelled: packet.tunnel !== undefined, summary: describe(packet) });
+    this.tell({ type: "message", direction, at, source: packet.source, destination: packet.destination, tunnelled: packet.tunnel !== undefined, summary: describe(packet) });
   }
 
   /** Every packet with a Mobility Header that reaches this host. Nothing in it can make this throw. */
@@ -219,7 +220,7 @@ export class Engine {
       this.#route(packet, mobilityHeader, at);
     } catch (error) {
       this.#drops.add("internal error", packet, (error as Error).message);
-      this.#tell({ type: "log", level: "error", text: `${describe(packet)}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
+      this.tell({ type: "log", level: "error", text: `${describe(packet)}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
     }
     this.#tellMessage("received", packet, at);
   }

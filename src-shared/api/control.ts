@@ -15,10 +15,12 @@ const key = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 
 export const dataPlaneKind = z.enum(["kernel", "ebpf", "userspace"]);
 
-/** A service that X offers. `echo` and `files` are built in; `http` fronts an unmodified server at `origin`. */
+/** A service that X offers. `echo` and `upload` are built in; `http` fronts an unmodified server at `origin`. */
 export const serviceConfig = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("echo"), name, port: z.number().int().min(1).max(65535) }),
   z.object({ kind: z.literal("http"), name, port: z.number().int().min(1).max(65535), origin: z.url() }),
+  /** Keeps what is PUT to it in files below `directory` on the host. */
+  z.object({ kind: z.literal("upload"), name, port: z.number().int().min(1).max(65535), directory: z.string().min(1) }),
 ]);
 export type ServiceConfig = z.infer<typeof serviceConfig>;
 

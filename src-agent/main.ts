@@ -1,0 +1,136 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { defaults } from "../src-shared/api/control.ts";
+import { parseAddress } from "../src-shared/net/address.ts";
+import { effectiveCapabilities, requireCapabilities } from "./capabilities.ts";
+import { captureCommand } from "./capture/command.ts";
+import { ControlServer } from "./control/server.ts";
+import { controlStdio } from "./control/stdio.ts";
+import { chooseDataPlane, type DataPlanePreference } from "./dataplane/choose.ts";
+import { LinuxSignalling } from "./dataplane/signalling.ts";
+import { cleanUp } from "./dataplane/steering.ts";
+import { Engine } from "./engine.ts";
+import type { Clock } from "./ports.ts";
+import type { Log } from "./services/adapterProcess.ts";
+import { AdapterServices } from "./services/provider.ts";
+import { version } from "./version.ts";
+import { workloadCommand } from "./workload/command.ts";
+
+const usage = `usage: agent run --dir DIR --host NAME --interface IF --address ADDRESS [--data-plane auto|kernel|ebpf|userspace]
+       agent control-stdio --dir DIR
+       agent capture --interface IF [--snaplen BYTES] …
+       agent workload echo …
+       agent clean --dir DIR
+       agent version`;
+
+/** Monotonic time is that of the host's CLOCK_MONOTONIC, its time namespace included. */
+const clock: Clock = {
+  mono: () => Number(process.hrtime.bigint()) / 1e6,
+  wall: () => performance.timeOrigin + performance.now(),
+};
+
+async function main([command, ...rest]: readonly string[]): Promise<number> {
+  switch (command) {
+    case "run":
+      return run(rest);
+    case "control-stdio":
+      return controlStdio(join(directoryOf(rest), defaults.controlSocket));
+    case "capture":
+      return captureCommand(rest);
+    case "workload":
+      return workloadCommand(rest);
+    case "clean":
+      return clean(directoryOf(rest));
+    case "version":
+      process.stdout.write(`${version}\n`);
+      return 0;
+    default:
+      process.stderr.write(`${usage}\n`);
+      return 2;
+  }
+}
+
+function directoryOf(args: readonly string[]): string {
+  const { values } = parseArgs({ args: [...args], options: { dir: { type: "string" } } });
+  if (!values.dir) throw new Error("--dir is missing");
+  return values.dir;
+}
+
+/** Removes what a killed agent left on this host: its data plane's traces and its run directory's sockets. */
+function clean(directory: string): number {
+  cleanUp();
+  for (const name of [defaults.controlSocket, "agent.pid"]) rmSync(join(directory, name), { force: true });
+  return 0;
+}
+
+/** Runs until told to stop; resolves with the exit code. */
+async function run(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { dir: { type: "string" }, host: { type: "string" }, interface: { type: "string" }, address: { type: "string" }, "data-plane": { type: "string", default: "auto" } },
+  });
+  const { dir, host, address } = values;
+  if (!dir || !host || !address || !values.interface) throw new Error(`--dir, --host, --interface and --address are all needed\n${usage}`);
+  const capabilities = effectiveCapabilities();
+  requireCapabilities(capabilities);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const own = parseAddress(address);
+  const undo: (() => unknown)[] = [];
+  try {
+    const { plane, reason } = chooseDataPlane(values["data-plane"] as DataPlanePreference, { device: values.interface, address: own });
+    undo.push(() => plane.close());
+    const signalling = new LinuxSignalling(values.interface);
+    undo.push(() => signalling.close());
+    let control: ControlServer | null = null;
+    let finish: (code: number) => void = () => {};
+    const finished = new Promise<number>((resolve) => (finish = resolve));
+    let engine: Engine | null = null;
+    const log: Log = (level, text) => engine?.tell({ type: "log", level, text: text.slice(0, 4000) });
+    const services = new AdapterServices({ directory: dir, adapter: adapterProgram(), clock, log });
+    engine = new Engine({
+      host,
+      address: own,
+      interface: values.interface,
+      version,
+      capabilities,
+      plane,
+      planeReason: reason,
+      signalling,
+      services,
+      clock,
+      random: (length) => new Uint8Array(randomBytes(length)),
+      emit: (event) => {
+        if (event.body.type !== "message") process.stdout.write(`${new Date(event.wall).toISOString()} ${JSON.stringify(event.body)}\n`);
+        control?.emit(event);
+      },
+      exit: () => finish(0),
+    });
+    undo.push(() => engine?.stop("the agent ends"));
+    control = new ControlServer({ path: join(dir, defaults.controlSocket), handlers: engine.handlers });
+    undo.push(() => control?.close());
+    await control.listen();
+    writeFileSync(join(dir, "agent.pid"), `${process.pid}\n`, { mode: 0o600 });
+    undo.push(() => rmSync(join(dir, "agent.pid"), { force: true }));
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => finish(0));
+    log("info", `agent ${version} ready on ${own} (${values.interface}), data plane ${plane.kind}: ${reason}`);
+    return await finished;
+  } finally {
+    for (const step of undo.toReversed()) await step();
+  }
+}
+
+/** The services' program beside ours: bundled, or from source. */
+function adapterProgram(): string {
+  const here = fileURLToPath(import.meta.url);
+  return here.endsWith(".ts") ? join(dirname(here), "../src-adapter/main.ts") : join(dirname(here), "adapter.mjs");
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exit(1);
+}
