@@ -15,6 +15,7 @@ import { cleanUp } from "./dataplane/steering.ts";
 import { Engine } from "./engine.ts";
 import type { Clock } from "./ports.ts";
 import type { Log } from "./services/adapterProcess.ts";
+import { setSysctl } from "./linux/sysctl.ts";
 import { AdapterServices } from "./services/provider.ts";
 import { version } from "./version.ts";
 import { workloadCommand } from "./workload/command.ts";
@@ -82,6 +83,7 @@ async function run(args: readonly string[]): Promise<number> {
   try {
     const { plane, reason } = chooseDataPlane(values["data-plane"] as DataPlanePreference, { device: values.interface, address: own });
     undo.push(() => plane.close());
+    undo.push(setSysctl("net.ipv4.tcp_slow_start_after_idle", "0")); // links between members stay ready for a client's state
     const signalling = new LinuxSignalling(values.interface);
     undo.push(() => signalling.close());
     let control: ControlServer | null = null;

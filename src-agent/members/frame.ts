@@ -6,7 +6,12 @@ import type { MemberMessage } from "../../src-shared/protocol/core/group/memberM
  * A frame between members: | length 32 | JSON length 32 | JSON | bundle |; length counts all that follows it. The bundle (a client's connections)
  * stays outside the JSON because it may be megabytes. Everything read is validated: a member is trusted with its clients, not with our memory.
  */
-export type LinkMessage = MemberMessage | { readonly kind: "ping"; readonly nonce: number } | { readonly kind: "pong"; readonly nonce: number };
+export type LinkMessage =
+  | MemberMessage
+  | { readonly kind: "ping"; readonly nonce: number }
+  | { readonly kind: "pong"; readonly nonce: number }
+  /** Means nothing: opens the congestion window, so that a client's state later crosses in one go. */
+  | { readonly kind: "padding"; readonly bundle: Uint8Array };
 
 /** Largest frame accepted, bytes: some hundred connections with full queues. */
 export const maxFrameBytes = 64 << 20;
@@ -35,6 +40,7 @@ const mode = z.enum(["full", "prepared"]);
 const message = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("ping"), nonce: count }),
   z.object({ kind: z.literal("pong"), nonce: count }),
+  z.object({ kind: z.literal("padding") }),
   z.object({ kind: z.literal("take"), handoff: id, client: address, acceptor: name, mode, drain: z.boolean(), lease, grant: grant.nullable() }),
   z.object({ kind: z.literal("expect"), handoff: id, client: address, donor: name }),
   z.object({ kind: z.literal("offer"), handoff: id, client: address, mode, lease, grant: grant.nullable(), connections: count, drainMs: ms }),
@@ -48,7 +54,7 @@ const message = z.discriminatedUnion("kind", [
 
 /** The bytes of one frame. */
 export function encodeFrame(m: LinkMessage): Buffer[] {
-  const bundle = m.kind === "offer" ? m.bundle : new Uint8Array(0);
+  const bundle = "bundle" in m ? m.bundle : new Uint8Array(0);
   const json = Buffer.from(
     JSON.stringify(m, (key, value: unknown) => {
       if (key === "bundle") return undefined;
@@ -95,7 +101,7 @@ function decodeBody(body: Buffer): LinkMessage {
   if (jsonLength > body.length - 4) throw new RangeError(`member frame announces ${jsonLength} bytes of JSON in ${body.length - 4}`);
   const parsed = message.parse(JSON.parse(body.toString("utf8", 4, 4 + jsonLength)));
   const bundle = body.subarray(4 + jsonLength);
-  if (parsed.kind === "offer") return { ...parsed, bundle: new Uint8Array(bundle) };
+  if (parsed.kind === "offer" || parsed.kind === "padding") return { ...parsed, bundle: new Uint8Array(bundle) };
   if (bundle.length > 0) throw new RangeError(`member frame "${parsed.kind}" carries ${bundle.length} unexpected bytes`);
   return parsed;
 }
