@@ -26,9 +26,15 @@ interface Read {
   readonly options: readonly (readonly [string, Readonly<Record<string, number | string>>])[];
 }
 
+/** Skips, and says why in every reporter's output. */
+function absent(context: TestContext, why: string): never {
+  console.warn(`skipped "${context.task.name}": ${why}`);
+  return context.skip(why);
+}
+
 function python(context: TestContext): string {
   const scapy = findScapy();
-  if ("missing" in scapy) return context.skip(scapy.missing);
+  if ("missing" in scapy) return absent(context, scapy.missing);
   return scapy.python;
 }
 
@@ -64,7 +70,7 @@ group("tshark", () => {
 
   it("finds nothing malformed and no expert remark in what we encode, and the types and options that we meant", (context) => {
     const tshark = findTshark();
-    if ("missing" in tshark) return context.skip(tshark.missing);
+    if ("missing" in tshark) return absent(context, tshark.missing);
     // tshark remarks on options that it does not know, as it should.
     const known = ({ message }: MobilityPacket) => message.options.every(({ kind }) => kind !== "unknown");
     const all = [...packets, ...loadVectors().map(({ packet }) => packet)].filter(known);
