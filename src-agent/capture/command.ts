@@ -33,6 +33,8 @@ export async function captureCommand(argv: readonly string[]): Promise<number> {
       process.stdout,
       stop.signal,
     );
+    // The last packets must have left before the process ends.
+    await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
     process.stderr.write(`${JSON.stringify(result)}\n`);
     process.stdin.destroy();
     return 0;
