@@ -11,11 +11,12 @@ export function addressBytes(text: string): Uint8Array {
   const bad = () => new RangeError(`not an IPv6 address: "${text}"`);
   const halves = text.split("::");
   if (halves.length > 2) throw bad();
-  const groups = (half: string | undefined): number[] => {
+  const groups = (half: string | undefined, ends: boolean): number[] => {
     if (!half) return [];
     const parts = half.split(":");
     const last = parts.at(-1) ?? "";
-    const v4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(last);
+    // RFC 4291 §2.2: an IPv4 address may only stand at the very end.
+    const v4 = ends && /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(last);
     if (v4) {
       const [a, b, c, d] = v4.slice(1).map(Number) as [number, number, number, number];
       if (Math.max(a, b, c, d) > 255) throw bad();
@@ -26,8 +27,8 @@ export function addressBytes(text: string): Uint8Array {
       return parseInt(p, 16);
     });
   };
-  const head = groups(halves[0]);
-  const tail = groups(halves[1]);
+  const head = groups(halves[0], halves.length === 1);
+  const tail = groups(halves[1], true);
   const missing = 8 - head.length - tail.length;
   if (halves.length === 1 ? missing !== 0 : missing < 1) throw bad();
   const all = [...head, ...Array<number>(halves.length === 2 ? missing : 0).fill(0), ...tail];
