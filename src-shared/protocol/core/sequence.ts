@@ -1,7 +1,7 @@
 /** Sequence numbers of Binding Updates: 16 bits, compared modulo 2^16 (RFC 6275 §9.5.1). */
 const modulus = 0x10000;
 
-/** Whether `candidate` is newer than `last`: 1..32767 ahead. The 32768 numbers up to and including `last` are not. */
+/** Whether `candidate` is newer than `last`: 1..32767 ahead. `last` and the 32768 numbers before it are not. */
 export function isNewerSequence(candidate: number, last: number): boolean {
   const ahead = (candidate - last) & 0xffff;
   return ahead > 0 && ahead < modulus / 2;
