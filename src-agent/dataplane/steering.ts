@@ -5,22 +5,44 @@ import { createVethPair, deleteLink, findLink, requireLink, type Link } from "..
 import { Netlink } from "../linux/netlink.ts";
 import { holdNamespaceLock } from "../linux/namespaceLock.ts";
 import { Offloads } from "../linux/offloads.ts";
-import { deleteRoute, lookUpRoute, replaceRoute } from "../linux/routes.ts";
+import { deleteRoute, listRoutes, lookUpRoute, ownProtocol, removeListedRoute, replaceRoute } from "../linux/routes.ts";
+import { RouteWatch } from "../linux/routeWatch.ts";
 import { addRule, deleteRule, listOwnRules, type Rule } from "../linux/rules.ts";
 import { listFilters, removeClsact, removeFilters } from "../linux/trafficControl.ts";
+import { MirroredTable } from "./mirror.ts";
 import { names } from "./names.ts";
 
 /** Bytes that a Home Address option or type 2 routing header adds, and an IPv6-in-IPv6 header. */
 export const extensionLength = 24;
 export const tunnelLength = 40;
 const ipAndTcpLength = 60;
+/** The metric of a route that is used when there is no other. */
+const lastResort = 0xffff_fffe;
 /** Below this, tunnelled packets of the IPv6 minimum MTU would not fit. */
 const smallestMtu = 1280 + tunnelLength;
 
+/** How the stack's packets reach a data plane. */
+export interface SteeringOptions {
+  /**
+   * Packets that keep or know their next hop leave by the data interface itself, where the data plane translates them on their way out; false: all
+   * go through our own pair of devices.
+   */
+  readonly direct: boolean;
+  /** Addresses or routes of this host have changed. */
+  readonly onChange: () => void;
+}
+
+interface Destination {
+  /** Where packets really go. */
+  readonly towards: Address;
+  /** Bytes that translation adds. */
+  readonly room: number;
+}
+
 /**
- * Brings the right packets to a data plane and keeps their size in bounds: a pair of devices of our own, policy routing that sends packets from
- * home addresses and to bound ones into it, and the home addresses on lo. Remembers what it makes in the kernel itself (marker rules), so that
- * the next start finds and removes what a killed process left.
+ * Brings the right packets to a data plane and keeps their size in bounds: a pair of devices of our own, policy routing for packets from home
+ * addresses and to bound ones, and the home addresses on lo. Remembers what it makes in the kernel itself (marker rules), so that the next start
+ * finds and removes what a killed process left.
  */
 export class Steering {
   readonly netlink: Netlink;
@@ -32,11 +54,14 @@ export class Steering {
   readonly #release: () => void;
   readonly #undo: (() => void)[] = [];
   readonly #homes = new Map<Address, boolean>();
-  readonly #destinations = new Set<Address>();
+  readonly #destinations = new Map<Address, Destination>();
   readonly #loopback: number;
+  readonly #options: SteeringOptions;
+  readonly #mirror: MirroredTable | undefined;
 
   /** Throws, with everything undone, when a part cannot be had. */
-  constructor(device: string) {
+  constructor(device: string, options: SteeringOptions) {
+    this.#options = options;
     this.#release = holdNamespaceLock(names.lock, "another agent's data plane runs in this network namespace: stop it first");
     this.netlink = new Netlink();
     try {
@@ -51,8 +76,14 @@ export class Steering {
       this.#rule({ priority: names.priorities.end, action: "nothing" });
       this.#rule({ priority: names.priorities.bypass, mark: names.mark, action: { goto: names.priorities.end } });
       this.#rule({ priority: names.priorities.toAway, action: { table: names.tables.toAway } });
-      const { index, mtu } = { index: this.stackEnd.index, mtu: this.device.mtu - tunnelLength };
-      replaceRoute(this.netlink, { table: names.tables.fromHome, device: index, mtu, advmss: mtu - ipAndTcpLength });
+      replaceRoute(this.netlink, { table: names.tables.fromHome, device: this.stackEnd.index, metric: lastResort, ...this.#limits(tunnelLength) });
+      if (options.direct) {
+        this.#mirror = new MirroredTable(this.netlink, names.tables.fromHome, this.device.index, (routeMtu) => this.#limits(tunnelLength, routeMtu));
+        this.#undo.push(() => this.#mirror?.close());
+        this.#mirror.sync();
+      }
+      const watch = new RouteWatch(() => this.#changed());
+      this.#undo.push(() => watch.close());
     } catch (error) {
       this.close();
       throw error;
@@ -77,13 +108,12 @@ export class Steering {
     this.#homes.delete(home);
   }
 
-  /** What this host sends to `away` is ours, and leaves room for `room` more bytes. */
-  addDestination(away: Address, room: number): void {
-    const source = lookUpRoute(this.netlink, away, names.mark)?.source;
-    const mtu = this.device.mtu - room;
-    const route = { table: names.tables.toAway, destination: away, device: this.stackEnd.index, mtu, advmss: mtu - ipAndTcpLength };
-    replaceRoute(this.netlink, source ? { ...route, preferredSource: source } : route);
-    this.#destinations.add(away);
+  /** What this host sends to `away` is ours: it goes to `towards`, with `room` bytes left for what translation adds. */
+  addDestination(away: Address, towards: Address, room: number): void {
+    const known = this.#destinations.get(away);
+    if (known?.towards === towards && known.room === room) return;
+    this.#destinations.set(away, { towards, room });
+    this.#routeTo(away, { towards, room });
   }
 
   removeDestination(away: Address): void {
@@ -113,9 +143,34 @@ export class Steering {
     this.#make(() => offloads.set(names.tunnelOffload, false), () => offloads.set(names.tunnelOffload, true));
   }
 
+  #limits(room: number, routeMtu = this.device.mtu): { mtu: number; advmss: number } {
+    const mtu = Math.min(routeMtu, this.device.mtu) - room;
+    return { mtu, advmss: mtu - ipAndTcpLength };
+  }
+
+  #routeTo(away: Address, { towards, room }: Destination): void {
+    const source = lookUpRoute(this.netlink, away, names.mark)?.source;
+    const next = this.#options.direct ? lookUpRoute(this.netlink, towards, names.mark) : undefined;
+    const direct = next && !next.local && next.device === this.device.index;
+    replaceRoute(this.netlink, {
+      table: names.tables.toAway,
+      destination: away,
+      device: direct ? this.device.index : this.stackEnd.index,
+      ...(direct ? { gateway: next.nextHop } : {}),
+      ...(source ? { preferredSource: source } : {}),
+      ...this.#limits(room),
+    });
+  }
+
+  #changed(): void {
+    this.#mirror?.sync();
+    for (const [away, destination] of this.#destinations) this.#routeTo(away, destination);
+    this.#options.onChange();
+  }
+
   close(): void {
     for (const home of this.#homes.keys()) quietly(() => this.removeHome(home));
-    for (const away of this.#destinations) quietly(() => this.removeDestination(away));
+    for (const away of this.#destinations.keys()) quietly(() => this.removeDestination(away));
     for (const undo of this.#undo.splice(0).reverse()) quietly(undo);
     this.netlink.close();
     this.#release();
@@ -149,6 +204,8 @@ export function removeLeftovers(netlink: Netlink): void {
     if (rule.incoming) quietly(() => undoNoted(netlink, rule.incoming as string, rule.priority));
   }
   if (findLink(netlink, names.stackEnd)?.kind === "veth") deleteLink(netlink, names.stackEnd);
+  const tables: readonly number[] = Object.values(names.tables);
+  for (const route of listRoutes(netlink)) if (route.protocol === ownProtocol && tables.includes(route.table)) removeListedRoute(netlink, route);
   // What the others go to is removed last.
   for (const rule of rules.sort((a, b) => a.priority - b.priority)) deleteRule(netlink, rule);
 }
@@ -157,7 +214,7 @@ function undoNoted(netlink: Netlink, device: string, note: number): void {
   const index = findLink(netlink, device)?.index;
   if (index === undefined) return;
   if (note === names.notes.tunnelOffload) new Offloads(device).set(names.tunnelOffload, true);
-  if (note === names.notes.filters) removeFilters(netlink, index, "ingress", names.filterPreference);
+  if (note === names.notes.filters) for (const hook of ["ingress", "egress"] as const) removeFilters(netlink, index, hook, names.filterPreference);
   if (note === names.notes.clsact && !inUse(netlink, index)) removeClsact(netlink, index);
 }
 

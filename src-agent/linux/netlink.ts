@@ -74,7 +74,7 @@ export class Netlink {
   readonly #reply = Buffer.alloc(65536);
 
   constructor() {
-    this.#fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, 0), "socket(AF_NETLINK)");
+    this.#fd = openNetlinkSocket(0);
     const on = Buffer.alloc(4);
     on.writeInt32LE(1);
     libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, on, 4);
@@ -145,6 +145,21 @@ export class Netlink {
       }
       at += align(size);
     }
+  }
+}
+
+/** A route netlink socket that hears the notifications of `groups` (RTMGRP_…). */
+export function openNetlinkSocket(groups: number): number {
+  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, 0), "socket(AF_NETLINK)");
+  const address = Buffer.alloc(12);
+  address.writeUInt16LE(AF_NETLINK, 0);
+  address.writeUInt32LE(groups, 8);
+  try {
+    check(libc.bind(fd, address, address.length), "bind(AF_NETLINK)");
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
   }
 }
 

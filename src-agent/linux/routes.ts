@@ -5,6 +5,8 @@ import { attribute, NLM_F_CREATE, NLM_F_REPLACE, nestedAttribute, parseAttribute
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
+const RTM_F_CLONED = 0x200;
+const RT_TABLE_MAIN = 254;
 const AF_INET6 = 10;
 const RT_SCOPE_UNIVERSE = 0;
 const RTN_UNICAST = 1;
@@ -12,10 +14,14 @@ const RTN_LOCAL = 2;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
+const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
 const RTA_MARK = 16;
+const RTA_PREF = 20;
+const RTA_NH_ID = 30;
 const RTAX_MTU = 2;
 const RTAX_ADVMSS = 8;
 
@@ -27,6 +33,9 @@ export interface Route {
   /** A single address; without it, the default route. */
   readonly destination?: Address;
   readonly device: number;
+  readonly gateway?: Address;
+  /** Among routes to the same destination the lowest wins. */
+  readonly metric?: number;
   /** Bytes. */
   readonly mtu?: number;
   /** The TCP maximum segment size to announce, bytes. */
@@ -52,9 +61,13 @@ export function replaceRoute(netlink: Netlink, route: Route): void {
     ...(route.mtu === undefined ? [] : [u32Attribute(RTAX_MTU, route.mtu)]),
     ...(route.advmss === undefined ? [] : [u32Attribute(RTAX_ADVMSS, route.advmss)]),
   ];
+  // Replacing tells routes to one destination apart by their metric, and keeps a gateway that the new one lacks: so remove first.
+  if (route.destination) deleteRoute(netlink, route.table, route.destination);
   const body = routeMessage(route.table, route.destination, [
     u32Attribute(RTA_TABLE, route.table),
     u32Attribute(RTA_OIF, route.device),
+    ...(route.gateway ? [attribute(RTA_GATEWAY, addressBytes(route.gateway))] : []),
+    ...(route.metric === undefined ? [] : [u32Attribute(RTA_PRIORITY, route.metric)]),
     ...(metrics.length > 0 ? [nestedAttribute(RTA_METRICS, metrics)] : []),
     ...(route.preferredSource ? [attribute(RTA_PREFSRC, addressBytes(route.preferredSource))] : []),
   ]);
@@ -94,4 +107,64 @@ export function lookUpRoute(netlink: Netlink, destination: Address, mark: number
     source: source?.length === 16 ? formatAddress(source) : undefined,
     local: answer[7] === RTN_LOCAL,
   };
+}
+
+/** A route as the kernel told it, for comparing, copying and removing. */
+export interface ListedRoute {
+  readonly table: number;
+  readonly protocol: number;
+  /** 0 when the route has several next hops. */
+  readonly device: number;
+  readonly mtu: number | undefined;
+  /** Destination, next hops and metric, as they were told: equal text, equal route. */
+  readonly key: string;
+  readonly head: Buffer;
+  readonly attributes: ReadonlyMap<number, Buffer>;
+}
+
+/** What makes up a route apart from its table and its size limits. */
+const copied = [RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH, RTA_PREF, RTA_NH_ID];
+
+/** Every IPv6 unicast route. */
+export function listRoutes(netlink: Netlink): ListedRoute[] {
+  return netlink.dump(RTM_GETROUTE, routeMessage(0, undefined, []), "list routes").flatMap((message) => {
+    if (message[0] !== AF_INET6 || message[7] !== RTN_UNICAST || message.readUInt32LE(8) & RTM_F_CLONED) return [];
+    const head = message.subarray(0, 12);
+    const attributes = parseAttributes(message, 12);
+    const metrics = attributes.get(RTA_METRICS);
+    const key = [head[1], ...copied.map((type) => attributes.get(type)?.toString("hex") ?? "")].join(" ");
+    const table = attributes.get(RTA_TABLE)?.readUInt32LE(0) ?? (head[4] as number);
+    const device = attributes.get(RTA_OIF)?.readUInt32LE(0) ?? 0;
+    return [{ table, protocol: head[5] as number, device, mtu: metrics && parseAttributes(metrics).get(RTAX_MTU)?.readUInt32LE(0), key, head, attributes }];
+  });
+}
+
+/** Whether a route is one that people or routing protocols made in the main table over `device`, link-local and multicast ones apart. */
+export function isMainRouteOver(route: ListedRoute, device: number): boolean {
+  const first = route.attributes.get(RTA_DST)?.[0] ?? 0;
+  return route.table === RT_TABLE_MAIN && (route.device === device || route.attributes.has(RTA_MULTIPATH)) && first !== 0xfe && first !== 0xff;
+}
+
+/** The same route in another table, with size limits of its own. */
+export function copyRoute(netlink: Netlink, route: ListedRoute, table: number, limits: { readonly mtu: number; readonly advmss: number }): void {
+  const metrics = nestedAttribute(RTA_METRICS, [u32Attribute(RTAX_MTU, limits.mtu), u32Attribute(RTAX_ADVMSS, limits.advmss)]);
+  netlink.attempt(RTM_NEWROUTE, NLM_F_CREATE, rawMessage(route, table, [metrics]), "copy a route", ["EEXIST"]);
+}
+
+/** Removes a route as listed, or its copy in `table`; nothing when it is gone. */
+export function removeListedRoute(netlink: Netlink, route: ListedRoute, table = route.table): void {
+  netlink.attempt(RTM_DELROUTE, 0, rawMessage(route, table, []), "remove a route", ["ESRCH", "ENODEV"]);
+}
+
+function rawMessage(route: ListedRoute, table: number, more: readonly Buffer[]): Buffer {
+  const head = Buffer.alloc(12);
+  head[0] = AF_INET6;
+  head[1] = route.head[1] as number;
+  head[5] = ownProtocol;
+  head[7] = RTN_UNICAST;
+  const attributes = copied.flatMap((type) => {
+    const value = route.attributes.get(type);
+    return value ? [attribute(type, value)] : [];
+  });
+  return Buffer.concat([head, ...attributes, u32Attribute(RTA_TABLE, table), ...more]);
 }

@@ -2,8 +2,8 @@
 /*
  * Mobile IPv6 user packets (RFC 6275 §6.3, §6.4, §9.3, §10.4, §11.3) translated at two tc hooks:
  *
- *   outgoing   egress of the steering device, to which policy routing sends every packet from a home address of ours,
- *              to a bound one, or to one that we are home agent of
+ *   outgoing   egress of the data interface, and of the steering device, to which policy routing sends packets from a home
+ *              address of ours and to bound ones when they have no next hop of their own
  *   incoming   ingress of the data interface
  *   returned   ingress of the steering device: packets that the agent kept and now gives back
  *
@@ -94,6 +94,12 @@ static inline int send(struct __sk_buff *skb, const struct config *config)
 {
 	skb->mark = config->mark;
 	return redirect_neigh(config->device, 0, 0, 0);
+}
+
+/* On its way out with the right next hop; redirecting would cost a second pass through the device's queue. */
+static inline int leave(struct __sk_buff *skb, const struct config *config)
+{
+	return skb->ifindex == config->device ? PASS : send(skb, config);
 }
 
 /* To the agent, as it is. */
@@ -207,10 +213,19 @@ static inline int from_home(struct __sk_buff *skb, const struct config *config, 
 		struct extension option = { .body = { 1, 2, 0, 0, 0xc9, 16 }, .home = ip->source };
 		count(TRANSLATED_OUT, skb->len);
 		if (insert(skb, ip, &option, DESTINATION_OPTIONS, 8, &home->care_of)) return drop(skb, DROP_FAILED);
-		return send(skb, config);
+		return leave(skb, config);
 	}
 	count(TUNNELLED_OUT, skb->len);
 	return encapsulate(skb, config, ip, &home->care_of, &home->via);
+}
+
+/* §9.3.2: what this host itself sends to a bound home address. */
+static inline int to_bound(struct __sk_buff *skb, const struct config *config, struct ip6 *ip, const struct address *care_of)
+{
+	struct extension routing = { .body = { 2, 1 }, .home = ip->destination };
+	count(TRANSLATED_OUT, skb->len);
+	if (insert(skb, ip, &routing, ROUTING, 24, care_of)) return drop(skb, DROP_FAILED);
+	return leave(skb, config);
 }
 
 SECTION("outgoing") int on_outgoing(struct __sk_buff *skb)
@@ -218,29 +233,28 @@ SECTION("outgoing") int on_outgoing(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct config *config = map_lookup(&settings, &zero);
 	struct ip6 ip;
-	__u8 nobody[5];
-	if (!config || load_bytes(skb, 0, nobody, 5)) return DROP;
-	if (nobody[0] == 0x02 && nobody[1] == 'a' && nobody[2] == 'l' && nobody[3] == 'a' && nobody[4] == 'b') return PASS;
-	if (skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return DROP;
-	if (skb->len > 65535 + ETHERNET) return drop(skb, DROP_TOO_BIG);
-	if (ip.next == MOBILITY) return send(skb, config);
+	if (!config || skb->mark == config->mark || skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return PASS;
+	if (skb->ifindex != config->device) {
+		__u8 nobody[5];
+		if (load_bytes(skb, 0, nobody, 5)) return DROP;
+		if (nobody[0] == 0x02 && nobody[1] == 'a' && nobody[2] == 'l' && nobody[3] == 'a' && nobody[4] == 'b') return PASS;
+	}
 
-	struct home *home = map_lookup(&homes, &ip.source);
-	if (home) return from_home(skb, config, &ip, home);
+	struct home *home = ip.next == MOBILITY ? 0 : map_lookup(&homes, &ip.source);
+	if (home) return skb->len > 65535 + ETHERNET ? drop(skb, DROP_TOO_BIG) : from_home(skb, config, &ip, home);
 
 	struct address *care_of = map_lookup(&bindings, &ip.destination);
-	if (care_of && ip.next != HOP_BY_HOP) {
-		struct extension routing = { .body = { 2, 1 }, .home = ip.destination };
-		count(TRANSLATED_OUT, skb->len);
-		if (insert(skb, &ip, &routing, ROUTING, 24, care_of)) return drop(skb, DROP_FAILED);
-		return send(skb, config);
-	}
-	care_of = map_lookup(&tunnels, &ip.destination);
 	if (care_of) {
-		count(TUNNELLED_OUT, skb->len);
-		return encapsulate(skb, config, &ip, &config->self, care_of);
+		/* Past our routes: signalling, what we only forward, and what must have another header first. */
+		if (ip.next == MOBILITY || ip.next == HOP_BY_HOP || !is_local(&ip.source)) return send(skb, config);
+		return skb->len > 65535 + ETHERNET ? drop(skb, DROP_TOO_BIG) : to_bound(skb, config, &ip, care_of);
 	}
-	return send(skb, config);
+	if (skb->ifindex == config->device) return PASS;
+	care_of = map_lookup(&tunnels, &ip.destination);
+	if (!care_of) return send(skb, config);
+	if (skb->len > 65535 + ETHERNET) return drop(skb, DROP_TOO_BIG);
+	count(TUNNELLED_OUT, skb->len);
+	return encapsulate(skb, config, &ip, &config->self, care_of);
 }
 
 /* §10.4.1, §10.4.2: the home agent takes packets for the home address and tunnels them, but not what belongs to the link. */

@@ -52,7 +52,7 @@ export class EbpfDataPlane implements DataPlane {
     try {
       this.#maps = this.#own(new MobilityMaps());
       this.#programs = this.#own(new Programs(this.#maps.byName));
-      this.#steering = this.#own(new Steering(context.device));
+      this.#steering = this.#own(new Steering(context.device, { direct: true, onChange: () => this.#refreshLocals() }));
       this.#sender = this.#own(new RawSender(names.mark));
       this.#agentEnd = this.#own(new AgentEnd(this.#steering, () => this.#readPunted(readsPerTurn)));
       this.#writeSettings();
@@ -67,11 +67,9 @@ export class EbpfDataPlane implements DataPlane {
   }
 
   bind(home: Address, careOf: Address): void {
-    this.#refreshLocals();
     this.#maps.bindings.set(addressBytes(home), addressBytes(careOf));
-    if (this.#bindings.has(home)) return;
-    this.#steering.addDestination(home, extensionLength);
     this.#bindings.add(home);
+    this.#steering.addDestination(home, careOf, extensionLength);
   }
 
   unbind(home: Address): void {
@@ -82,11 +80,9 @@ export class EbpfDataPlane implements DataPlane {
 
   tunnel(home: Address, careOf: Address): void {
     if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
-    this.#refreshLocals();
     this.#maps.tunnels.set(addressBytes(home), addressBytes(careOf));
-    if (this.#tunnels.has(home)) return;
-    this.#steering.addDestination(home, tunnelLength);
     this.#tunnels.add(home);
+    this.#steering.addDestination(home, careOf, tunnelLength);
   }
 
   untunnel(home: Address): void {
@@ -97,7 +93,6 @@ export class EbpfDataPlane implements DataPlane {
 
   addHome(home: Address, options: Home): void {
     if (this.#tunnels.has(home)) throw new Error(`this host is the home agent of ${home}: it cannot serve it, too`);
-    this.#refreshLocals();
     this.#maps.homes.set(addressBytes(home), Buffer.concat([addressBytes(options.careOf), addressBytes(options.homeAgent), addressBytes(options.via)]));
     this.#homes.set(home, options);
     this.#steering.addHome(home);
@@ -186,7 +181,7 @@ export class EbpfDataPlane implements DataPlane {
     this.#maps.settings.set(Buffer.alloc(4), settings);
   }
 
-  /** Addresses come and go; whoever makes us do something new gets the current ones. */
+  /** Addresses come and go. */
   #refreshLocals(): void {
     const now = new Set([this.#context.address, ...this.#steering.localAddresses()]);
     for (const address of now) if (!this.#locals.has(address)) this.#maps.locals.set(addressBytes(address), Buffer.from([1, 0, 0, 0]));

@@ -29,12 +29,13 @@ export class Programs {
     }
   }
 
-  /** Attaches all three, or none; returns how. `wanted` makes no second choice. */
+  /** Attaches them, or none; returns how. `wanted` makes no second choice. */
   attach(steering: Steering, wanted?: AttachKind): AttachKind {
     try {
       const kinds = [
         this.#attach(steering, steering.stackEnd, "egress", "outgoing", wanted),
         this.#attach(steering, steering.stackEnd, "ingress", "returned", wanted),
+        this.#attach(steering, steering.device, "egress", "outgoing", wanted),
         this.#attach(steering, steering.device, "ingress", "incoming", wanted),
       ];
       return kinds.includes("clsact") ? "clsact" : "tcx";

@@ -44,7 +44,7 @@ export class UserspaceDataPlane implements DataPlane {
   constructor(context: DataPlaneContext) {
     this.#context = context;
     try {
-      this.#steering = new Steering(context.device);
+      this.#steering = new Steering(context.device, { direct: false, onChange: () => this.#refreshLocals() });
       this.#undo.push(() => this.#steering.close());
       const { device, agentEnd, stackEnd } = this.#steering;
       this.#stackSocket = this.#own(openPacketSocket({ device: agentEnd.index, linkLayer: true, offloadHeader: true, receiveBuffer: socketBuffer, sendBuffer: socketBuffer }));
@@ -64,11 +64,9 @@ export class UserspaceDataPlane implements DataPlane {
   }
 
   bind(home: Address, careOf: Address): void {
-    this.#refreshLocals();
     this.#tell({ do: "bind", home, careOf });
-    if (this.#bindings.has(home)) return;
-    this.#steering.addDestination(home, extensionLength);
     this.#bindings.add(home);
+    this.#steering.addDestination(home, careOf, extensionLength);
   }
 
   unbind(home: Address): void {
@@ -79,12 +77,10 @@ export class UserspaceDataPlane implements DataPlane {
 
   tunnel(home: Address, careOf: Address): void {
     if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
-    this.#refreshLocals();
     this.#tell({ do: "tunnel", home, careOf });
-    if (this.#tunnels.has(home)) return;
-    this.#redirects.addAll(home);
-    this.#steering.addDestination(home, tunnelLength);
+    if (!this.#tunnels.has(home)) this.#redirects.addAll(home);
     this.#tunnels.add(home);
+    this.#steering.addDestination(home, careOf, tunnelLength);
   }
 
   untunnel(home: Address): void {
