@@ -15,7 +15,20 @@ export interface Interest {
 
 type PollHandle = ReturnType<typeof koffi.node.poll>;
 
-/** A descriptor on Node's event loop, level-triggered. Close it before the descriptor. */
+/** koffi's poll handles do not keep Node's event loop alive: this timer does, as long as any descriptor is watched. */
+let open = 0;
+let alive: NodeJS.Timeout | null = null;
+
+function count(change: 1 | -1): void {
+  open += change;
+  if (open > 0) alive ??= setInterval(() => {}, 0x7fffffff);
+  else if (alive) {
+    clearInterval(alive);
+    alive = null;
+  }
+}
+
+/** A descriptor on Node's event loop, level-triggered; keeps the process alive. Close it before the descriptor. */
 export class Watch {
   readonly #handle: PollHandle;
   readonly #handler: (ready: Readiness) => void;
@@ -26,6 +39,7 @@ export class Watch {
     this.#handler = handler;
     this.#handle = koffi.node.poll(fd, { readable: false, writable: false, ...interest }, handler);
     this.#interest = key(interest);
+    count(1);
   }
 
   /** Changes what is waited for; nothing at all pauses it. */
@@ -39,6 +53,7 @@ export class Watch {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    count(-1);
     this.#handle.close();
   }
 }

@@ -1,0 +1,213 @@
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import "reflect-metadata";
+import { webcrypto, randomBytes } from "node:crypto";
+import * as x509 from "@peculiar/x509";
+import type { AgentArgs, AgentCallName, AgentValue, GroupConfig } from "../../src-shared/api/control.ts";
+import type { AgentEvent } from "../../src-shared/api/events.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+
+/** A host of the world: a network namespace with one interface, and perhaps an agent in it. */
+export interface WorldHost {
+  readonly name: string;
+  readonly address: string;
+  readonly events: AgentEvent[];
+  agent: ChildProcess | null;
+  control: Socket | null;
+}
+
+/**
+ * Real agents, straight from source, in namespaces around one router, without SSH and without delay: what the protocol does on real packets, seen by
+ * itself. `close` removes everything, also after a failure half-way.
+ */
+export class AgentWorld {
+  readonly homeAddress = "2001:db8:f::1";
+  readonly hosts = new Map<string, WorldHost>();
+  readonly #prefix: string;
+  readonly #directory: string;
+  #nextId = 1;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+    this.#directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
+  }
+
+  namespace(host: string): string {
+    return `${this.#prefix}-${host}`;
+  }
+
+  /** Makes the router and the hosts; the home prefix is routed to host `h`. */
+  build(names: readonly string[]): void {
+    const ip = (...args: string[]) => execFileSync("ip", args);
+    const sysctl = (host: string, ...values: string[]) => execFileSync("ip", ["netns", "exec", this.namespace(host), "sysctl", "-qw", ...values]);
+    const quiet = ["net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0"];
+    ip("netns", "add", this.namespace("r"));
+    sysctl("r", ...quiet, "net.ipv6.conf.all.forwarding=1");
+    for (const [i, name] of names.entries()) {
+      const [ns, router] = [this.namespace(name), this.namespace("r")];
+      const prefix = `2001:db8:${i + 1}`;
+      this.hosts.set(name, { name, address: `${prefix}::1`, events: [], agent: null, control: null });
+      ip("netns", "add", ns);
+      sysctl(name, ...quiet);
+      ip("-n", ns, "link", "set", "lo", "up");
+      ip("-n", router, "link", "add", `to-${name}`, "type", "veth", "peer", "name", "eth0", "netns", ns);
+      ip("-n", router, "link", "set", `to-${name}`, "up");
+      ip("-n", ns, "link", "set", "eth0", "up");
+      ip("-n", router, "addr", "add", `${prefix}::ff/64`, "dev", `to-${name}`, "nodad");
+      ip("-n", ns, "addr", "add", `${prefix}::1/64`, "dev", "eth0", "nodad");
+      ip("-n", ns, "route", "add", "default", "via", `${prefix}::ff`);
+      if (name === "h") ip("-n", router, "route", "add", "2001:db8:f::/64", "via", `${prefix}::1`);
+    }
+  }
+
+  host(name: string): WorldHost {
+    const host = this.hosts.get(name);
+    if (!host) throw new Error(`no host ${name}`);
+    return host;
+  }
+
+  /** Starts the agent of a host and waits until it answers. */
+  async startAgent(name: string, dataPlane: "ebpf" | "userspace"): Promise<void> {
+    const host = this.host(name);
+    const dir = join(this.#directory, name);
+    const args = ["run", "--dir", dir, "--host", name, "--interface", "eth0", "--address", host.address, "--data-plane", dataPlane];
+    host.agent = spawn("ip", ["netns", "exec", this.namespace(name), process.execPath, join(root, "src-agent/main.ts"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    host.agent.stdout?.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    host.agent.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    for (let attempt = 0; attempt < 200 && !host.control; attempt++) {
+      if (host.agent.exitCode !== null) throw new Error(`agent ${name} ended: ${said}`);
+      host.control = await dial(join(dir, "control.sock"));
+      if (!host.control) await pause(50);
+    }
+    if (!host.control) throw new Error(`agent ${name} does not answer: ${said}`);
+    createInterface({ input: host.control }).on("line", (line) => this.#receive(host, line));
+  }
+
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+
+  call<N extends AgentCallName>(name: string, call: N, args: AgentArgs<N>): Promise<AgentValue<N>> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.host(name).control?.write(`${JSON.stringify({ id, call, args })}\n`);
+    });
+  }
+
+  #receive(host: WorldHost, line: string): void {
+    const message = JSON.parse(line) as { event?: AgentEvent; id?: number; ok?: boolean; value?: unknown; error?: { message: string } };
+    if (message.event) {
+      host.events.push(message.event);
+      return;
+    }
+    const waiting = this.#waiting.get(message.id as number);
+    this.#waiting.delete(message.id as number);
+    if (message.ok) waiting?.resolve(message.value);
+    else waiting?.reject(new Error(message.error?.message));
+  }
+
+  /** Forms one group: home agent `h`, the named members (the first is the contact), correspondents; resolves when registered and linked. */
+  async formGroup(members: readonly string[], correspondents: readonly string[], services: GroupConfig["services"]): Promise<void> {
+    const authority = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    x509.cryptoProvider.set(globalThis.crypto);
+    const ca = await x509.X509CertificateGenerator.createSelfSigned({ name: "CN=group", keys: authority, signingAlgorithm: algorithm, extensions: [new x509.BasicConstraintsExtension(true, 0, true)] });
+    const registration = { spi: 1000, key: randomBytes(32).toString("base64") };
+    await this.call("h", "serveHome", { homeAddress: this.homeAddress, associations: [registration], maxLifetimeSeconds: 420 });
+    for (const name of correspondents) await this.call(name, "serveCorrespondent", {});
+    for (const name of members) {
+      const { publicKey } = await this.call(name, "memberKey", { group: "g" });
+      const certificate = await x509.X509CertificateGenerator.create({
+        subject: `CN=${name}`,
+        issuer: ca.subject,
+        publicKey: new x509.PublicKey(x509.PemConverter.decodeFirst(publicKey)),
+        signingKey: authority.privateKey,
+        signingAlgorithm: algorithm,
+        extensions: [new x509.SubjectAlternativeNameExtension([{ type: "url", value: `urn:anycast-lab:group:g:member:${name}` }])],
+      });
+      await this.call(name, "join", {
+        id: "g",
+        homeAddress: this.homeAddress,
+        homeAgent: this.host("h").address,
+        self: name,
+        contact: members[0] as string,
+        backups: [],
+        members: members.map((m) => ({ name: m, address: this.host(m).address, port: 7135 })),
+        services,
+        epoch: 1,
+        ...(name === members[0] ? { registration } : {}),
+        authority: ca.toString("pem"),
+        certificate: certificate.toString("pem"),
+      });
+    }
+    const linked = (name: string) => this.host(name).events.filter((e) => e.body.type === "memberUp").length >= members.length - 1;
+    await until(() => members.every(linked) && this.host(members[0] as string).events.some((e) => e.body.type === "homeRegistered"), "the group to stand", () => this.describe());
+  }
+
+  /** Every event so far, for a failing test's message. */
+  describe(): string {
+    return [...this.hosts.values()].map((h) => `${h.name}: ${h.events.map((e) => JSON.stringify(e.body)).join("\n   ")}`).join("\n");
+  }
+
+  async stopAgent(name: string): Promise<void> {
+    const host = this.host(name);
+    host.control?.destroy();
+    host.control = null;
+    if (!host.agent || host.agent.exitCode !== null) return;
+    const ended = new Promise<void>((resolve) => host.agent?.once("exit", () => resolve()));
+    host.agent.kill("SIGTERM");
+    await ended;
+  }
+
+  async close(): Promise<void> {
+    for (const name of this.hosts.keys()) await this.stopAgent(name);
+    for (const name of [...this.hosts.keys(), "r"]) {
+      try {
+        execFileSync("ip", ["netns", "del", this.namespace(name)], { stdio: "ignore" });
+      } catch {
+        // was never made
+      }
+    }
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** What `ip` and `tc` show of a host, to compare before and after. */
+  traces(name: string): string {
+    const ns = this.namespace(name);
+    const show = (...args: string[]) => execFileSync(args[0] as string, args.slice(1), { encoding: "utf8" });
+    return [
+      show("ip", "-n", ns, "addr"),
+      show("ip", "-n", ns, "-6", "route", "show", "table", "all").replace(/ expires \d+sec/g, ""),
+      show("ip", "-n", ns, "-6", "rule"),
+      show("tc", "-n", ns, "qdisc", "show"),
+      show("tc", "-n", ns, "filter", "show", "dev", "eth0", "ingress"),
+      readFileSync(`/proc/sys/net/ipv6/conf/all/forwarding`, "utf8"),
+    ].join("---\n");
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits for a condition; throws naming it after ten seconds. */
+export async function until(condition: () => boolean, what: string, describe: () => string = () => ""): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (condition()) return;
+    await pause(10);
+  }
+  throw new Error(`waited in vain for ${what}\n${describe()}`);
+}
+
+function dial(path: string): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", () => resolve(null));
+  });
+}
