@@ -1,4 +1,4 @@
-import type { LinkChange, LinkQuality } from "../../src-shared/api/lab.ts";
+import { pathEnds, type LinkChange, type LinkQuality, type Path } from "../../src-shared/api/lab.ts";
 import { linkKey, type LabPlan, type Links } from "../../src-shared/api/labPlan.ts";
 import type { LinkTable } from "../../src-shared/api/linkemu.ts";
 import { exitCodes, Problem } from "../problem.ts";
@@ -49,6 +49,14 @@ function pathOfPair(plan: LabPlan, links: Links, from: string, to: string): { re
   const site = (name: string) => plan.hosts.find((host) => host.name === name)?.site as string;
   const key = linkKey(site(from), site(to));
   return { name: key, quality: links.paths[key] as LinkQuality };
+}
+
+/** What a path entry of a lab or scenario file asks for, as a change of links; its ends may be hosts too. */
+export function settingOf(entry: Path): LinkSetting {
+  const [from, to] = pathEnds(entry);
+  const { delay: delayMs, jitter: jitterMs, loss, rate, queue, mtu, up } = entry;
+  const change = { delayMs, jitterMs, loss, rate, queue, mtu, up };
+  return { link: { from, to }, bothWays: entry.between !== undefined, change: Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) };
 }
 
 /** The form that the emulator takes. */

@@ -59,6 +59,10 @@ export interface Testbed {
   linkSet(settings: readonly LinkSetting[]): Promise<void>;
   /** All links as the lab file says. */
   linkReset(): Promise<void>;
+  /** Ends every process of a host at once, as a power cut would; its files stay. Code `testbed.hostsFixed` where we may not. */
+  stopHost(host: string): Promise<void>;
+  /** Starts a stopped host again; resolves when its sshd answers. */
+  startHost(host: string): Promise<void>;
   /** Takes down what this testbed made; hosts that were there before stay as they are. Safe to call twice. */
   down(): Promise<void>;
 }

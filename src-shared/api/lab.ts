@@ -42,6 +42,7 @@ const quality = {
   rate: rate.optional(),
   queue: queue.optional(),
   mtu: mtu.optional(),
+  up: z.boolean().optional().meta({ description: "False: nothing passes" }),
 };
 
 /** One direction of an access link. */
@@ -50,10 +51,21 @@ export const accessDirection = z.strictObject(quality);
 /** A host's access link: both directions alike, then `egress` (host to network) and `ingress` (network to host) on top. */
 export const access = z.strictObject({ ...quality, egress: accessDirection.optional(), ingress: accessDirection.optional() });
 
-/** Between two sites: `between` sets both directions, `from` with `to` one. Later entries win, setting by setting. */
-const pathBetween = z.strictObject({ between: z.tuple([name, name]), ...quality });
-const pathOneWay = z.strictObject({ from: name, to: name, ...quality });
-export const path = z.union([pathBetween, pathOneWay], { error: "expected `between: [site, site]` or `from: site` with `to: site`, then any of delay, jitter, loss, rate, queue, mtu" });
+const pathEnd = z.union([name, z.literal("*")], { error: 'expected a name, or "*" for any other' });
+
+/** Between two sites. `between` sets both directions, `from` with `to` one. Later entries win, setting by setting. "*" is any other site. */
+export const path = z
+  .strictObject({ between: z.tuple([pathEnd, pathEnd]).optional(), from: pathEnd.optional(), to: pathEnd.optional(), ...quality })
+  .refine(
+    (entry) => (entry.between === undefined) !== (entry.from === undefined) && (entry.from === undefined) === (entry.to === undefined),
+    "expected either `between: [site, site]` (both directions) or `from: site` with `to: site` (one direction)",
+  );
+export type Path = z.infer<typeof path>;
+
+/** The two ends that a path entry names. */
+export function pathEnds(entry: Path): readonly [from: string, to: string] {
+  return entry.between ?? [entry.from as string, entry.to as string];
+}
 
 export const labRole = z.enum(["homeAgent", "member", "client"]);
 export type LabRole = z.infer<typeof labRole>;

@@ -1,6 +1,6 @@
 import { addressBytes, formatAddress, type Address } from "../net/address.ts";
 import { parsePrefix, prefixContains } from "../net/prefix.ts";
-import type { Access, AccessDirection, LabFile, LabRole, LinkQuality, SudoKind } from "./lab.ts";
+import { pathEnds, type Access, type AccessDirection, type LabFile, type LabRole, type LinkQuality, type Path, type SudoKind } from "./lab.ts";
 
 /** A host as the lab will make it. */
 export interface PlannedHost {
@@ -75,16 +75,11 @@ function checkNames(file: LabFile): LabIssue[] {
   return issues;
 }
 
-/** The site or host names that a path entry is about, with where they stand. */
-function ends(entry: LabFile["paths"][number]): readonly [string, string] {
-  return "between" in entry ? entry.between : [entry.from, entry.to];
-}
-
 function checkPaths(file: LabFile): LabIssue[] {
   const issues: LabIssue[] = [];
   file.paths.forEach((entry, i) => {
-    ends(entry).forEach((end, which) => {
-      const path = "between" in entry ? ["paths", i, "between", which] : ["paths", i, which === 0 ? "from" : "to"];
+    pathEnds(entry).forEach((end, which) => {
+      const path = entry.between ? ["paths", i, "between", which] : ["paths", i, which === 0 ? "from" : "to"];
       if (end !== anySite && !(end in file.sites)) issues.push({ path, message: `no site "${end}" (sites: ${Object.keys(file.sites).join(", ")}; "*" is any other site)` });
     });
   });
@@ -153,10 +148,10 @@ function missingPaths(file: LabFile): LabIssue[] {
 }
 
 /** Whether an entry is about this direction. "*" is any site but the other end. */
-function concerns(entry: LabFile["paths"][number], from: string, to: string): boolean {
-  const [a, b] = ends(entry);
+function concerns(entry: Path, from: string, to: string): boolean {
+  const [a, b] = pathEnds(entry);
   const fits = (x: string, y: string) => (a === x || a === anySite) && (b === y || b === anySite) && (from !== to || (a !== anySite && b !== anySite));
-  return fits(from, to) || ("between" in entry && fits(to, from));
+  return fits(from, to) || (entry.between !== undefined && fits(to, from));
 }
 
 function planLinks(file: LabFile): Links {
@@ -187,5 +182,6 @@ export function withSettings(quality: LinkQuality, settings: AccessDirection): L
     ...(settings.rate !== undefined && { rate: settings.rate }),
     ...(settings.queue !== undefined && { queue: settings.queue }),
     ...(settings.mtu !== undefined && { mtu: settings.mtu }),
+    ...(settings.up !== undefined && { up: settings.up }),
   };
 }
