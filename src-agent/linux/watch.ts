@@ -13,7 +13,14 @@ export interface Interest {
   readonly writable?: boolean;
 }
 
-type PollHandle = ReturnType<typeof koffi.node.poll>;
+/** koffi 3.3 calls back with libuv's status first, unlike what its types say. */
+type Callback = (status: number, ready: Readiness) => void;
+interface PollHandle {
+  start(interest: Interest, callback: Callback): void;
+  stop(): void;
+  close(): void;
+}
+const poll = koffi.node.poll as unknown as (fd: number, interest: Interest, callback: Callback) => PollHandle;
 
 /** koffi's poll handles do not keep Node's event loop alive: this timer does, as long as any descriptor is watched. */
 let open = 0;
@@ -31,13 +38,13 @@ function count(change: 1 | -1): void {
 /** A descriptor on Node's event loop, level-triggered; keeps the process alive. Close it before the descriptor. */
 export class Watch {
   readonly #handle: PollHandle;
-  readonly #handler: (ready: Readiness) => void;
+  readonly #handler: Callback;
   #interest = "";
   #closed = false;
 
   constructor(fd: number, interest: Interest, handler: (ready: Readiness) => void) {
-    this.#handler = handler;
-    this.#handle = koffi.node.poll(fd, { readable: false, writable: false, ...interest }, handler);
+    this.#handler = (status, ready) => call(handler, status < 0 ? failed : ready);
+    this.#handle = poll(fd, interest, this.#handler);
     this.#interest = key(interest);
     count(1);
   }
@@ -46,7 +53,7 @@ export class Watch {
   want(interest: Interest): void {
     if (this.#closed || key(interest) === this.#interest) return;
     this.#interest = key(interest);
-    if (interest.readable || interest.writable) this.#handle.start({ readable: false, writable: false, ...interest }, this.#handler);
+    if (interest.readable || interest.writable) this.#handle.start(interest, this.#handler);
     else this.#handle.stop();
   }
 
@@ -55,6 +62,20 @@ export class Watch {
     this.#closed = true;
     count(-1);
     this.#handle.close();
+  }
+}
+
+/** A broken descriptor is ready for everything: the call that follows says what is wrong. */
+const failed: Readiness = { readable: true, writable: true, disconnect: true };
+
+/** koffi swallows what a callback throws: throw it again where it is seen. */
+function call(handler: (ready: Readiness) => void, ready: Readiness): void {
+  try {
+    handler(ready);
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
   }
 }
 

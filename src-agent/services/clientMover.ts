@@ -183,7 +183,8 @@ export class ClientMover {
         closing.add(connection);
         return null;
       }
-      connection.handover = phase === "fresh" && tail.length === 0 ? null : { state, tail };
+      // A new connection needs telling only of what its socket cannot show.
+      connection.handover = phase === "fresh" && tail.length === 0 && !connection.peerEnded ? null : { state, tail };
     } catch (error) {
       const reason = `${describeConnection(connection)}: ${(error as Error).message}`;
       reset(connection, (error as Error).message);
