@@ -32,6 +32,12 @@ describe("member frames", () => {
     }
   });
 
+  it("carry tokens that are Buffers, as decoders hand them out", () => {
+    const grant = { token: Buffer.from([8, 7, 6, 5, 4, 3, 2, 1]), nonceIndex: 1, ageMs: 0 };
+    const [read] = new FrameReader().push(Buffer.concat(encodeFrame({ kind: "rebind", client, lease: { next: 1, last: 2 }, grant })));
+    expect(read).toMatchObject({ grant: { token: Uint8Array.from(grant.token) } });
+  });
+
   it("are refused when they claim to be too large, before anything is kept for them", () => {
     const head = Buffer.alloc(8);
     head.writeUInt32BE(maxFrameBytes + 1, 0);

@@ -55,12 +55,9 @@ const message = z.discriminatedUnion("kind", [
 /** The bytes of one frame. */
 export function encodeFrame(m: LinkMessage): Buffer[] {
   const bundle = "bundle" in m ? m.bundle : new Uint8Array(0);
-  const json = Buffer.from(
-    JSON.stringify(m, (key, value: unknown) => {
-      if (key === "bundle") return undefined;
-      return value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;
-    }),
-  );
+  // By hand and not by a replacer, because a Buffer's own toJSON would come first.
+  const grant = "grant" in m && m.grant ? { ...m.grant, token: Buffer.from(m.grant.token).toString("base64") } : undefined;
+  const json = Buffer.from(JSON.stringify({ ...m, ...(grant ? { grant } : {}), bundle: undefined }));
   const head = Buffer.alloc(8);
   head.writeUInt32BE(4 + json.length + bundle.length, 0);
   head.writeUInt32BE(json.length, 4);
