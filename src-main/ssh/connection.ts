@@ -33,6 +33,7 @@ export class SshConnection {
   /** Resolves once, when the connection has ended, with the reason if it was not asked for. */
   readonly closed: Promise<SshError | undefined>;
   readonly #client: ssh2.Client;
+  readonly #finish: () => void;
   #failure: Error | undefined;
   #closing = false;
   #ended = false;
@@ -43,13 +44,16 @@ export class SshConnection {
     client.on("error", (error: Error & { level?: string }) => {
       if (error.level !== "agent") this.#failure = error;
     });
-    this.closed = new Promise((resolve) => {
-      client.once("close", () => {
-        this.#ended = true;
-        jump?.close();
-        resolve(this.#closing ? undefined : this.#lost());
-      });
+    let resolve: (why: SshError | undefined) => void = () => {};
+    this.closed = new Promise((r) => {
+      resolve = r;
     });
+    this.#finish = () => {
+      this.#ended = true;
+      jump?.close();
+      resolve(this.#closing ? undefined : this.#lost());
+    };
+    client.once("close", this.#finish);
   }
 
   /** Connects, checks the host key (failing closed), logs in. */
@@ -81,13 +85,13 @@ export class SshConnection {
   /** Starts a command (given to the login shell) and hands over its streams. With `terminal` it gets a pseudo-terminal. */
   async start(command: string, terminal?: TerminalSize & { readonly term?: string }): Promise<RemoteProcess> {
     const pty = terminal ? { pty: { term: terminal.term ?? "xterm-256color", cols: terminal.columns, rows: terminal.rows, width: 0, height: 0 } } : {};
-    return new RemoteProcess(this.target.host, await this.#channel((done) => this.#client.exec(command, pty, done), "a command"));
+    return this.#channel((done) => this.#client.exec(command, pty, done), "a command", (channel) => new RemoteProcess(this.target.host, channel));
   }
 
   /** A login shell on a pseudo-terminal. */
   async shell(terminal: TerminalSize & { readonly term?: string }): Promise<RemoteProcess> {
     const window = { term: terminal.term ?? "xterm-256color", cols: terminal.columns, rows: terminal.rows, width: 0, height: 0 };
-    return new RemoteProcess(this.target.host, await this.#channel((done) => this.#client.shell(window, done), "a shell"));
+    return this.#channel((done) => this.#client.shell(window, done), "a shell", (channel) => new RemoteProcess(this.target.host, channel));
   }
 
   /** Runs a command to its end. A non-zero exit is a result, not an error. */
@@ -95,33 +99,38 @@ export class SshConnection {
     return run(await this.start(command), command, options);
   }
 
-  /** A stream to a Unix socket on the host. Code `ssh.forwardingOff` where sshd forbids it, `ssh.channel` where nothing listens there. */
+  /** A stream to a Unix socket on the host. Code `ssh.channel` where nothing listens there or sshd forbids it: OpenSSH answers both alike. */
   async forwardUnix(path: string): Promise<Duplex> {
-    return this.#channel((done) => this.#client.openssh_forwardOutStreamLocal(path, done), `the socket ${path}`);
+    return this.#channel((done) => this.#client.openssh_forwardOutStreamLocal(path, done), `the socket ${path}`, (channel) => channel);
   }
 
-  /** A TCP stream from the host to an address it can reach. */
+  /** A TCP stream from the host to an address it can reach. Code `ssh.forwardingOff` where sshd forbids it. */
   async forwardTcp(hostname: string, port: number): Promise<Duplex> {
-    return this.#channel((done) => this.#client.forwardOut("127.0.0.1", 0, hostname, port, done), `${hostname} port ${port}`);
+    return this.#channel((done) => this.#client.forwardOut("127.0.0.1", 0, hostname, port, done), `${hostname} port ${port}`, (channel) => channel);
   }
 
   /** Ends the connection and all its streams. Safe to call twice. */
   close(): void {
     this.#closing = true;
     this.#client.end();
-    // ssh2 waits for the peer to close; a peer that is gone never would.
-    setTimeout(() => this.#client.destroy(), 500).unref();
+    // ssh2 waits for the peer to close its side; one that is gone or stuck never would.
+    const timer = setTimeout(() => {
+      this.#client.destroy();
+      this.#finish();
+    }, 500);
+    void this.closed.then(() => clearTimeout(timer));
   }
 
-  async #channel<C extends ClientChannel>(open: (done: (error: Error | undefined, channel: C) => void) => unknown, what: string): Promise<C> {
+  /** Opens a channel. `wrap` runs before ssh2 reads on: a short command's exit and close may be in the same packet as the answer. */
+  async #channel<T>(open: (done: (error: Error | undefined, channel: ClientChannel) => void) => unknown, what: string, wrap: (channel: ClientChannel) => T): Promise<T> {
     if (this.#ended) throw this.#lost();
-    return new Promise<C>((resolve, reject) => {
+    return new Promise<T>((resolve, reject) => {
       const ended = () => reject(this.#lost());
       this.#client.once("close", ended);
-      const done = (error: Error | undefined, channel: C) => {
+      const done = (error: Error | undefined, channel: ClientChannel) => {
         this.#client.off("close", ended);
         if (error) reject(this.#refused(error, what));
-        else resolve(channel);
+        else resolve(wrap(channel));
       };
       try {
         open(done);
@@ -137,7 +146,7 @@ export class SshConnection {
     if (error.reason === 1) {
       return new SshError({ code: "ssh.forwardingOff", host, what: `sshd does not allow forwarding to ${what}`, remedy: "Set AllowStreamLocalForwarding and AllowTcpForwarding to yes in sshd_config, or do without.", cause: error });
     }
-    return new SshError({ code: "ssh.channel", host, what: `${what} could not be opened: ${error.message}`, remedy: "Check that it exists; if many are open at once, raise MaxSessions in sshd_config.", cause: error });
+    return new SshError({ code: "ssh.channel", host, what: `${what} could not be opened: ${error.message}`, remedy: "Check that it exists, that sshd_config allows it (AllowStreamLocalForwarding), and how many are open (MaxSessions).", cause: error });
   }
 
   #lost(): SshError {

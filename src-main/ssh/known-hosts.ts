@@ -58,7 +58,7 @@ export function hostNames(hostname: string, port: number, alias?: string): HostN
 /** Judges the key that a host has offered. A revoked key stays revoked whatever else is written; any other key of that host means `changed`. */
 export function judgeHostKey(entries: readonly KnownHost[], names: HostNames, offered: HostKey): HostKeyVerdict {
   const verdict = judgeByName(entries, names.name, offered);
-  if (verdict.is === "known" || verdict.is === "revoked" || !names.withoutPort) return verdict;
+  if (verdict.is === "revoked" || !names.withoutPort) return verdict;
   const bare = judgeByName(entries, names.withoutPort, offered);
   return bare.is === "revoked" || (verdict.is === "unknown" && bare.is === "known") ? bare : verdict;
 }

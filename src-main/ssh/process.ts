@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import { SshError } from "./errors.ts";
 
-/** How a remote command ended: `code`, or the name of the signal that killed it. */
+/** How a remote command ended: `code`, or the name of the signal that killed it (SIGKILL, …). */
 export interface Exit {
   readonly code: number | undefined;
   readonly signal: string | undefined;
@@ -77,12 +77,15 @@ export async function run(process: RemoteProcess, what: string, options: RunOpti
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   let size = 0;
-  let failure: SshError | undefined;
-  const abort = (error: SshError) => {
-    failure ??= error;
-    process.signal("TERM");
-    process.close();
-  };
+  let abort: (error: SshError) => void = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    // The command is told, but not waited for: sshd passes signals on only for ordinary users, and a command may ignore them.
+    abort = (error) => {
+      reject(error);
+      process.signal("TERM");
+      process.close();
+    };
+  });
   const collect = (into: Buffer[]) => (chunk: Buffer) => {
     size += chunk.length;
     if (size > limit) abort(problem(process.host, "ssh.channel", `${brief(what)} printed more than ${limit} bytes`));
@@ -96,11 +99,8 @@ export async function run(process: RemoteProcess, what: string, options: RunOpti
   if (options.signal?.aborted) onAbort();
   feed(process.stdin, options);
   try {
-    const exit = await process.exit;
-    if (failure) throw failure;
+    const exit = await Promise.race([aborted, process.exit]);
     return { ...exit, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
-  } catch (error) {
-    throw failure ?? error;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", onAbort);
