@@ -131,7 +131,7 @@ function onFreshUpdate(state: HomeAgent, request: Request, now: Millis): Step<Ho
   const { home } = state.service;
   if (state.phase === "registered" && !isNewerSequence(update.sequence, state.sequence)) return refuse(state, request, bindingStatus.sequenceOutOfWindow, echo(request), state.sequence);
   if (update.lifetimeUnits === 0 || careOf === home) return deregister(state, request);
-  if (!isUnicastRoutable(careOf)) return refuse(state, request, bindingStatus.invalidCareOfAddress);
+  if (!isUnicastRoutable(careOf) || careOf === request.packet.destination) return refuse(state, request, bindingStatus.invalidCareOfAddress);
   if (state.phase === "registered" || !state.service.onLink) return register(state, request, now);
   const again = state.phase === "checking" && now < state.since + CHECK_TIMEOUT_MS;
   const since = again ? state.since : now;
