@@ -1,100 +1,57 @@
-import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import { z } from "zod";
-import { agentCalls, controlRequest, type AgentCallName } from "../../src-shared/api/control.ts";
+import { rmSync, statSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { dirname } from "node:path";
 import type { AgentEvent } from "../../src-shared/api/events.ts";
-
-type Handler = (args: never) => Promise<unknown>;
+import { type ControlHandlers, ControlSession, type SessionLimits } from "./session.ts";
 
 export interface ControlServerOptions {
-  /** Unix socket, made with mode 0600 in a directory that only the agent's user may enter. */
+  /** Unix socket, made with mode 0600 in a directory that only the agent's user may write to. */
   readonly path: string;
-  readonly handlers: { readonly [N in AgentCallName]: Handler };
+  readonly handlers: ControlHandlers;
+  readonly limits?: Partial<SessionLimits>;
 }
 
-/** A request line may not be longer, bytes. */
-const maxLineBytes = 1 << 20;
-/** A manager that has this much unread is disconnected, bytes: events are for those who read them. */
-const maxQueuedBytes = 32 << 20;
+const defaultLimits: SessionLimits = { line: 1 << 20, queue: 32 << 20, calls: 256 };
 
 /** The agent's end of the control channel (src-shared/api/control.ts). Any number of managers; each gets every event from its connection on. */
 export class ControlServer {
-  readonly #options: ControlServerOptions;
+  readonly #path: string;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Set<ControlSession>();
 
-  constructor(options: ControlServerOptions) {
-    this.#options = options;
-    this.#server = createServer((socket) => this.#accept(socket));
-  }
-
-  /** Rejects when the socket cannot be made; the message names the path. */
-  listen(): Promise<void> {
-    const { path } = this.#options;
-    rmSync(path, { force: true });
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", (error) => reject(new Error(`control socket ${path}: ${error.message}`)));
-      this.#server.listen(path, () => {
-        chmodSync(path, 0o600);
-        resolve();
-      });
+  constructor({ path, handlers, limits }: ControlServerOptions) {
+    this.#path = path;
+    this.#server = createServer((socket) => {
+      const session = new ControlSession(socket, handlers, { ...defaultLimits, ...limits });
+      this.#sessions.add(session);
+      socket.once("close", () => this.#sessions.delete(session));
     });
   }
 
+  /** Rejects when the socket cannot be made, or when others may write to its directory; the message names the path. */
+  async listen(): Promise<void> {
+    const directory = dirname(this.#path);
+    if ((statSync(directory).mode & 0o022) !== 0) throw new Error(`control socket ${this.#path}: others may write to ${directory}; it must have mode 0700`);
+    rmSync(this.#path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", (error) => reject(new Error(`control socket ${this.#path}: ${error.message}`)));
+      const mask = process.umask(0o177); // the socket is made within listen(), and is never open to others, not even for a moment
+      this.#server.listen(this.#path, resolve);
+      process.umask(mask);
+    });
+  }
+
+  /** To every manager connected now. Costs a serialisation only when there is one. */
   emit(event: AgentEvent): void {
-    if (this.#sockets.size === 0) return;
+    if (this.#sessions.size === 0) return;
     const line = `${JSON.stringify({ event })}\n`;
-    for (const socket of this.#sockets) this.#write(socket, line);
+    for (const session of this.#sessions) session.send(line);
   }
 
+  /** Lets every manager go after its last replies, and removes the socket. */
   close(): void {
-    for (const socket of this.#sockets) socket.destroySoon();
+    for (const session of this.#sessions) session.close();
     this.#server.close();
-    rmSync(this.#options.path, { force: true });
+    rmSync(this.#path, { force: true });
   }
-
-  #accept(socket: Socket): void {
-    this.#sockets.add(socket);
-    let pending = "";
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => {
-      const lines = (pending + chunk).split("\n");
-      pending = lines.pop() ?? "";
-      if (pending.length > maxLineBytes) socket.destroy();
-      for (const line of lines) if (line) void this.#request(socket, line);
-    });
-    socket.on("error", () => {}); // the close that follows carries the consequence
-    socket.on("close", () => this.#sockets.delete(socket));
-  }
-
-  async #request(socket: Socket, line: string): Promise<void> {
-    let id = 0;
-    try {
-      const request = controlRequest.parse(JSON.parse(line));
-      id = request.id;
-      if (!Object.hasOwn(agentCalls, request.call)) throw Object.assign(new Error(`this agent knows no call "${request.call}"`), { code: "unknown-call" });
-      const name = request.call as AgentCallName;
-      const args = agentCalls[name].args.parse(request.args);
-      const value = await this.#options.handlers[name](args as never);
-      this.#write(socket, `${JSON.stringify({ id, ok: true, value })}\n`);
-    } catch (error) {
-      this.#write(socket, `${JSON.stringify({ id, ok: false, error: describeError(error) })}\n`);
-    }
-  }
-
-  #write(socket: Socket, line: string): void {
-    if (socket.destroyed) return;
-    if (socket.writableLength > maxQueuedBytes) {
-      socket.destroy(new Error("reads too slowly"));
-      return;
-    }
-    socket.write(line);
-  }
-}
-
-function describeError(error: unknown): { code: string; message: string } {
-  if (error instanceof z.ZodError) return { code: "bad-arguments", message: z.prettifyError(error) };
-  if (error instanceof SyntaxError) return { code: "bad-request", message: `not JSON: ${error.message}` };
-  const code = (error as { code?: unknown }).code;
-  return { code: typeof code === "string" ? code : "failed", message: error instanceof Error ? error.message : String(error) };
 }

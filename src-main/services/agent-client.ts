@@ -1,125 +1,120 @@
 import type { Duplex } from "node:stream";
-import { z } from "zod";
-import { agentCalls, controlEvent, controlReply, type AgentArgs, type AgentCallName, type AgentValue } from "../../src-shared/api/control.ts";
+import { agentCalls, type AgentArgs, type AgentCallName, type AgentValue, controlEvent, controlReply } from "../../src-shared/api/control.ts";
 import type { AgentEvent } from "../../src-shared/api/events.ts";
+import { LineReader } from "../../src-shared/api/lines.ts";
 import { Problem } from "../problem.ts";
+
+/** Replies and events may be long (inspect), but not without end: characters. */
+const maxLine = 64 << 20;
+
+/** An agent refused or failed a call. `agentCode` is the agent's own code. */
+export class AgentCallError extends Problem {
+  override readonly name = "AgentCallError";
+  readonly agentCode: string;
+  constructor(host: string, call: string, error: { readonly code: string; readonly message: string }) {
+    super({ code: `agent.${error.code}`, host, what: `${call}: ${error.message}`, remedy: "The agent's log says more (lab logs HOST).", details: { call } });
+    this.agentCode = error.code;
+  }
+}
 
 interface Waiting {
   readonly call: AgentCallName;
-  readonly resolve: (value: never) => void;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: Problem) => void;
+  readonly timer: NodeJS.Timeout;
 }
 
-/** A line from an agent may not be longer, characters. */
-const maxLine = 8 << 20;
-
-/**
- * The manager's end of one control channel (src-shared/api/control.ts). What an agent says is checked like anything else from a host. Calls reject with
- * a Problem that carries the agent's own code; when the channel ends, all of them do, with code `agent.lost`.
- */
+/** The manager's end of one agent's control channel. Calls and values are checked on both ends; calls may overlap. */
 export class AgentClient {
   readonly host: string;
-  /** Resolves when the channel has ended. */
-  readonly closed: Promise<void>;
+  /** Resolves once, with the reason when the channel ended unasked. */
+  readonly closed: Promise<Problem | undefined>;
   readonly #stream: Duplex;
   readonly #waiting = new Map<number, Waiting>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
-  #pending = "";
   #nextId = 1;
-  #ended = false;
+  #end: ((why: Problem | undefined) => void) | undefined;
 
   constructor(host: string, stream: Duplex) {
     this.host = host;
     this.#stream = stream;
-    stream.setEncoding("utf8");
-    stream.on("data", (chunk: string) => this.#read(chunk));
-    stream.on("error", () => {}); // the close that follows carries the consequence
     this.closed = new Promise((resolve) => {
-      const end = (): void => {
-        if (this.#ended) return;
-        this.#ended = true;
-        for (const { call, reject } of this.#waiting.values()) reject(this.#lost(call));
-        this.#waiting.clear();
-        resolve();
+      this.#end = resolve;
+    });
+    const reader = new LineReader(maxLine);
+    stream.on("data", (chunk: Buffer) => {
+      try {
+        for (const line of reader.push(chunk)) this.#receive(line);
+      } catch (error) {
+        this.#finish(this.#problem("agent.protocol", `said something that is not the control protocol: ${(error as Error).message}`, "Deploy this manager's version of the agent."));
+      }
+    });
+    const lost = () => this.#finish(this.#problem("agent.lost", "the control channel to the agent ended", "Look at the agent's log (lab logs HOST), or start it again."));
+    stream.on("end", lost).on("close", lost).on("error", lost);
+  }
+
+  /** Makes a call; rejects with AgentCallError, or code `agent.timeout` or `agent.lost`. Handovers may take long: `timeoutMs` defaults to 30 s. */
+  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, options: { readonly timeoutMs?: number } = {}): Promise<AgentValue<N>> {
+    const timeoutMs = options.timeoutMs ?? 30_000;
+    return new Promise((resolve, reject) => {
+      if (!this.#end) throw this.#problem("agent.lost", "the control channel to the agent is closed", "Connect again.");
+      const id = this.#nextId++;
+      const request = `${JSON.stringify({ id, call: name, args: agentCalls[name].args.parse(args) })}\n`;
+      const expire = () => {
+        this.#waiting.delete(id);
+        reject(this.#problem("agent.timeout", `no answer to ${name} within ${timeoutMs / 1000} s`, "Look at the agent's log and the host's load."));
       };
-      stream.once("close", end);
-      stream.once("end", end);
+      this.#waiting.set(id, { call: name, resolve: resolve as (value: unknown) => void, reject, timer: setTimeout(expire, timeoutMs) });
+      this.#stream.write(request);
     });
   }
 
-  /** `timeoutMs` 0 waits for ever. */
-  call<N extends AgentCallName>(call: N, args: AgentArgs<N>, timeoutMs = 30_000): Promise<AgentValue<N>> {
-    if (this.#ended) return Promise.reject(this.#lost(call));
-    const id = this.#nextId++;
-    return new Promise<AgentValue<N>>((resolve, reject) => {
-      const timer = timeoutMs > 0 ? setTimeout(() => this.#give(id)?.reject(this.#slow(call, timeoutMs)), timeoutMs) : undefined;
-      const settle = <T>(then: (value: T) => void) => (value: T) => {
-        clearTimeout(timer);
-        then(value);
-      };
-      this.#waiting.set(id, { call, resolve: settle(resolve) as (value: never) => void, reject: settle(reject) });
-      this.#stream.write(`${JSON.stringify({ id, call, args })}\n`);
-    });
-  }
-
-  /** Every event from now on; returns the end of it. */
+  /** Every event from now on, in order, until the answered function is called. */
   onEvent(listener: (event: AgentEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
+  /** Ends the channel; the agent runs on. */
   close(): void {
+    this.#finish(undefined);
+  }
+
+  #receive(line: string): void {
+    const message: unknown = JSON.parse(line);
+    const isEvent = typeof message === "object" && message !== null && "event" in message;
+    if (isEvent) {
+      const { event } = controlEvent.parse(message);
+      for (const listener of this.#listeners) listener(event);
+      return;
+    }
+    const reply = controlReply.parse(message);
+    if (reply.id === 0 && !reply.ok) return this.#finish(this.#problem("agent.refused", `the agent ended the channel: ${reply.error.message} (${reply.error.code})`, "Connect again, and read events as they come."));
+    const waiting = this.#waiting.get(reply.id);
+    if (!waiting) return; // given up on before it came
+    this.#waiting.delete(reply.id);
+    clearTimeout(waiting.timer);
+    if (!reply.ok) return waiting.reject(new AgentCallError(this.host, waiting.call, reply.error));
+    const value = agentCalls[waiting.call].value.safeParse(reply.value);
+    if (value.success) waiting.resolve(value.data);
+    else waiting.reject(this.#problem("agent.protocol", `answered ${waiting.call} with something else than agreed`, "Deploy this manager's version of the agent."));
+  }
+
+  #finish(why: Problem | undefined): void {
+    if (!this.#end) return;
+    this.#end(why);
+    this.#end = undefined;
+    const reason = why ?? this.#problem("agent.lost", "the control channel to the agent was closed", "Connect again.");
+    for (const waiting of this.#waiting.values()) {
+      clearTimeout(waiting.timer);
+      waiting.reject(reason);
+    }
+    this.#waiting.clear();
+    this.#listeners.clear();
     this.#stream.destroy();
   }
 
-  #read(chunk: string): void {
-    const lines = (this.#pending + chunk).split("\n");
-    this.#pending = lines.pop() ?? "";
-    if (this.#pending.length > maxLine) {
-      this.#stream.destroy();
-      return;
-    }
-    for (const line of lines) if (line) this.#line(line);
-  }
-
-  #line(line: string): void {
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(line);
-    } catch {
-      this.#stream.destroy();
-      return;
-    }
-    const event = controlEvent.safeParse(parsed);
-    if (event.success) {
-      for (const listener of this.#listeners) listener(event.data.event);
-      return;
-    }
-    const reply = controlReply.safeParse(parsed);
-    if (!reply.success) return; // a newer agent may say more than we know
-    const waiting = this.#give(reply.data.id);
-    if (!waiting) return;
-    if (reply.data.ok) this.#answer(waiting, reply.data.value);
-    else waiting.reject(new Problem({ code: `agent.${reply.data.error.code}`, host: this.host, what: `${waiting.call}: ${reply.data.error.message}`, remedy: "See the agent's log (`lab logs`) for what led to it." }));
-  }
-
-  #answer(waiting: Waiting, value: unknown): void {
-    const checked = agentCalls[waiting.call].value.safeParse(value);
-    if (checked.success) return waiting.resolve(checked.data as never);
-    waiting.reject(new Problem({ code: "agent.bad-answer", host: this.host, what: `${waiting.call}: the agent's answer is not understood: ${z.prettifyError(checked.error)}`, remedy: "Deploy the agent of this version again." }));
-  }
-
-  #give(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiting;
-  }
-
-  #lost(call: string): Problem {
-    return new Problem({ code: "agent.lost", host: this.host, what: `${call}: the connection to the agent has ended`, remedy: "See the agent's log (`lab logs`) for why, then start it again." });
-  }
-
-  #slow(call: string, ms: number): Problem {
-    return new Problem({ code: "agent.timeout", host: this.host, what: `${call}: no answer within ${ms / 1000} s`, remedy: "See the agent's log (`lab logs`) and the load of the host." });
+  #problem(code: string, what: string, remedy: string): Problem {
+    return new Problem({ code, host: this.host, what, remedy });
   }
 }
