@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { PlanePair, type Variant } from "./planePair.ts";
 
-const { values } = parseArgs({ options: { json: { type: "boolean" }, rounds: { type: "string", default: "7" }, seconds: { type: "string", default: "1" } } });
+const { values } = parseArgs({ options: { json: { type: "boolean" }, rounds: { type: "string", default: "15" }, seconds: { type: "string", default: "0.5" } } });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 const gates: Readonly<Record<string, number>> = { "ebpf bbr": 0.95, "ebpf cubic": 0.8, "userspace bbr": 0.4, "userspace cubic": 0.4 };

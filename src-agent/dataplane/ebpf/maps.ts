@@ -23,7 +23,7 @@ export class MobilityMaps {
   /** Throws a SystemCallError (EPERM without CAP_BPF), with nothing left open. */
   constructor() {
     try {
-      this.settings = this.#make("settings", "array", 4, 32, 1);
+      this.settings = this.#make("settings", "array", 4, 40, 1);
       this.homes = this.#make("homes", "hash", 16, 48, 1024);
       this.members = this.#make("members", "hash", 32, 4, manyEntries);
       this.clients = this.#make("clients", "hash", 32, 24, manyEntries);

@@ -47,7 +47,8 @@ struct ip6 { __u8 first[4]; __u16 length; __u8 next, hops; struct address source
 /* The only length of a type 2 routing header; a destination options header with just a Home Address option has it too. */
 struct extension { __u8 next, length, body[6]; struct address home; };
 
-struct config { __u32 device, steering, mtu, mark; struct address self; };
+/* home_agent: 0 while there is nothing in `tunnels`. */
+struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, unused; };
 struct home { struct address care_of, home_agent, via; };
 enum state { UNKNOWN, SERVED, HELD, RELAYED };
 struct client { struct address member; __u32 state, optimised; };
@@ -178,28 +179,26 @@ static inline int decapsulate(struct __sk_buff *skb, const struct ip6 *outer, co
 	return 0;
 }
 
-/* Puts a 24-byte extension header behind the IPv6 header, and `care_of` in place of the address at `at` (8 source, 24 destination). */
-static inline int insert(struct __sk_buff *skb, struct ip6 *ip, struct extension *extension, __u8 protocol, __u32 at, const struct address *care_of)
+/*
+ * Puts a 24-byte extension header behind the IPv6 header, whose source or destination the caller has changed. Both are written in one go: each
+ * call of store_bytes costs as much as a few lookups.
+ */
+static inline int insert(struct __sk_buff *skb, struct ip6 *ip, const struct extension *extension, __u8 protocol)
 {
-	struct { __u16 length; __u8 next; } changed = { htons(htons(ip->length) + 24), protocol };
-	struct address address = *care_of;
-	extension->next = ip->next;
-	extension->length = 2;
-	return adjust_room(skb, 24, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) || store_bytes(skb, NEXT, extension, 24, BPF_F_RECOMPUTE_CSUM) ||
-	       store_bytes(skb, IP + 4, &changed, 3, BPF_F_RECOMPUTE_CSUM) || store_bytes(skb, IP + at, &address, 16, BPF_F_RECOMPUTE_CSUM);
+	struct { struct ip6 ip; struct extension extension; } headers = { *ip, *extension };
+	headers.extension.next = ip->next;
+	headers.extension.length = 2;
+	headers.ip.next = protocol;
+	headers.ip.length = htons(htons(ip->length) + 24);
+	return adjust_room(skb, 24, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) || store_bytes(skb, IP, &headers, 64, BPF_F_RECOMPUTE_CSUM);
 }
 
-/* Takes the 24-byte extension header out again and puts its home address where it belongs. */
-static inline int strip(struct __sk_buff *skb, struct ip6 *ip, struct extension *extension, __u32 at)
+/* Takes the 24-byte extension header out again; the caller has put its home address where it belongs in `ip`. */
+static inline int strip(struct __sk_buff *skb, struct ip6 *ip, const struct extension *extension)
 {
-	struct { __u16 length; __u8 next; } changed = { htons(htons(ip->length) - 24), extension->next };
-	struct address home = extension->home;
-	if (adjust_room(skb, -24, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) || store_bytes(skb, IP + 4, &changed, 3, BPF_F_RECOMPUTE_CSUM) ||
-	    store_bytes(skb, IP + at, &home, 16, BPF_F_RECOMPUTE_CSUM))
-		return -1;
-	ip->length = changed.length;
-	ip->next = changed.next;
-	return 0;
+	ip->length = htons(htons(ip->length) - 24);
+	ip->next = extension->next;
+	return adjust_room(skb, -24, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) || store_bytes(skb, IP, ip, 40, BPF_F_RECOMPUTE_CSUM);
 }
 
 /* §11.3.1: a packet from our home address, route-optimised or through the reverse tunnel. */
@@ -212,7 +211,8 @@ static inline int from_home(struct __sk_buff *skb, const struct config *config, 
 	if (client && client->optimised && ip->next != HOP_BY_HOP) {
 		struct extension option = { .body = { 1, 2, 0, 0, 0xc9, 16 }, .home = ip->source };
 		count(TRANSLATED_OUT, skb->len);
-		if (insert(skb, ip, &option, DESTINATION_OPTIONS, 8, &home->care_of)) return drop(skb, DROP_FAILED);
+		ip->source = home->care_of;
+		if (insert(skb, ip, &option, DESTINATION_OPTIONS)) return drop(skb, DROP_FAILED);
 		return leave(skb, config);
 	}
 	count(TUNNELLED_OUT, skb->len);
@@ -224,7 +224,8 @@ static inline int to_bound(struct __sk_buff *skb, const struct config *config, s
 {
 	struct extension routing = { .body = { 2, 1 }, .home = ip->destination };
 	count(TRANSLATED_OUT, skb->len);
-	if (insert(skb, ip, &routing, ROUTING, 24, care_of)) return drop(skb, DROP_FAILED);
+	ip->destination = *care_of;
+	if (insert(skb, ip, &routing, ROUTING)) return drop(skb, DROP_FAILED);
 	return leave(skb, config);
 }
 
@@ -294,14 +295,13 @@ static inline int routed(struct __sk_buff *skb, const struct config *config, str
 	struct address member = {};
 	int state = decide(&key, &member, 0);
 	count(TRANSLATED_IN, skb->len);
-	if (strip(skb, ip, &header, 24)) return drop(skb, DROP_FAILED);
+	ip->destination = header.home;
+	if (strip(skb, ip, &header)) return drop(skb, DROP_FAILED);
 	if (state == HELD) return punt(skb, config, NOTICE_HELD);
 	if (state != RELAYED) return PASS;
 	if (!fits(skb, config, NEXT, ip->next, 40)) return tell(skb, config, NOTICE_TOO_BIG, DROP_TOO_BIG);
 	if (forward_hop(skb, IP, ip->hops)) return drop(skb, DROP_HOPS);
 	count(RELAYED_ON, skb->len);
-	ip->hops -= 1;
-	ip->destination = header.home;
 	return encapsulate(skb, config, ip, &home->care_of, &member);
 }
 
@@ -315,7 +315,8 @@ static inline int with_home_address(struct __sk_buff *skb, const struct config *
 	struct address *care_of = map_lookup(&bindings, &option.home);
 	if (!care_of || !same(care_of, &ip->source)) return tell(skb, config, NOTICE_UNBOUND, DROP_UNBOUND);
 	count(TRANSLATED_IN, skb->len);
-	if (strip(skb, ip, &option, 8)) return drop(skb, DROP_FAILED);
+	ip->source = option.home;
+	if (strip(skb, ip, &option)) return drop(skb, DROP_FAILED);
 	return PASS;
 }
 
@@ -394,7 +395,7 @@ SECTION("incoming") int on_incoming(struct __sk_buff *skb)
 	struct ip6 ip;
 	if (!config || skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return PASS;
 
-	struct address *care_of = map_lookup(&tunnels, &ip.destination);
+	struct address *care_of = config->home_agent ? map_lookup(&tunnels, &ip.destination) : 0;
 	if (care_of) return to_away(skb, config, &ip, care_of);
 	if (ip.next == TUNNEL) return tunnelled(skb, config, &ip);
 	if (ip.next == ROUTING) return routed(skb, config, &ip);

@@ -82,6 +82,7 @@ export class EbpfDataPlane implements DataPlane {
     if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
     this.#maps.tunnels.set(addressBytes(home), addressBytes(careOf));
     this.#tunnels.add(home);
+    this.#writeSettings();
     this.#steering.addDestination(home, careOf, tunnelLength);
   }
 
@@ -89,6 +90,7 @@ export class EbpfDataPlane implements DataPlane {
     if (!this.#tunnels.delete(home)) return;
     this.#steering.removeDestination(home);
     this.#maps.tunnels.delete(addressBytes(home));
+    this.#writeSettings();
   }
 
   addHome(home: Address, options: Home): void {
@@ -175,9 +177,10 @@ export class EbpfDataPlane implements DataPlane {
 
   #writeSettings(): void {
     const { device, stackEnd } = this.#steering;
-    const settings = Buffer.alloc(32);
+    const settings = Buffer.alloc(40);
     [device.index, stackEnd.index, device.mtu, names.mark].forEach((value, i) => settings.writeUInt32LE(value, 4 * i));
     settings.set(addressBytes(this.#context.address), 16);
+    settings.writeUInt32LE(this.#tunnels.size, 32);
     this.#maps.settings.set(Buffer.alloc(4), settings);
   }
 
