@@ -21,7 +21,7 @@ interface Waiting {
   readonly call: AgentCallName;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Problem) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 /** The manager's end of one agent's control channel. Calls and values are checked on both ends; calls may overlap. */
@@ -53,9 +53,8 @@ export class AgentClient {
     stream.on("end", lost).on("close", lost).on("error", lost);
   }
 
-  /** Makes a call; rejects with AgentCallError, or code `agent.timeout` or `agent.lost`. Handovers may take long: `timeoutMs` defaults to 30 s. */
-  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, options: { readonly timeoutMs?: number } = {}): Promise<AgentValue<N>> {
-    const timeoutMs = options.timeoutMs ?? 30_000;
+  /** Makes a call; rejects with AgentCallError, or code `agent.timeout` or `agent.lost`. `timeoutMs` 0 waits for ever. */
+  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, timeoutMs = 30_000): Promise<AgentValue<N>> {
     return new Promise((resolve, reject) => {
       if (!this.#end) throw this.#problem("agent.lost", "the control channel to the agent is closed", "Connect again.");
       const id = this.#nextId++;
@@ -64,7 +63,7 @@ export class AgentClient {
         this.#waiting.delete(id);
         reject(this.#problem("agent.timeout", `no answer to ${name} within ${timeoutMs / 1000} s`, "Look at the agent's log and the host's load."));
       };
-      this.#waiting.set(id, { call: name, resolve: resolve as (value: unknown) => void, reject, timer: setTimeout(expire, timeoutMs) });
+      this.#waiting.set(id, { call: name, resolve: resolve as (value: unknown) => void, reject, timer: timeoutMs > 0 ? setTimeout(expire, timeoutMs) : undefined });
       this.#stream.write(request);
     });
   }
@@ -84,8 +83,9 @@ export class AgentClient {
     const message: unknown = JSON.parse(line);
     const isEvent = typeof message === "object" && message !== null && "event" in message;
     if (isEvent) {
-      const { event } = controlEvent.parse(message);
-      for (const listener of this.#listeners) listener(event);
+      const known = controlEvent.safeParse(message);
+      // A newer agent may tell more than we know.
+      if (known.success) for (const listener of this.#listeners) listener(known.data.event);
       return;
     }
     const reply = controlReply.parse(message);

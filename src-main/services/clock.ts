@@ -61,7 +61,7 @@ export async function measureClock(agent: AgentClient, count = 8, older?: ClockE
   for (let i = 0; i < count; i++) {
     const sent = managerMono();
     const wall = Date.now();
-    const host = await agent.call("clock", {}, { timeoutMs: 10_000 });
+    const host = await agent.call("clock", {}, 10_000);
     const received = managerMono();
     samples.push({ sent, received, mono: host.mono, wallOffset: host.wall - (wall + (received - sent) / 2) });
   }
