@@ -1,0 +1,178 @@
+import type { AgentArgs, AgentCallName, AgentHello, AgentValue, ServiceConfig } from "../../src-shared/api/control.ts";
+import { defaults } from "../../src-shared/api/control.ts";
+import type { AgentEvent } from "../../src-shared/api/events.ts";
+import type { ScenarioGroup, ServedFile } from "../../src-shared/api/scenario.ts";
+import { parseAddress } from "../../src-shared/net/address.ts";
+import { Problem } from "../problem.ts";
+import type { SshConnection } from "../ssh/connection.ts";
+import type { HostHandle, LinkSetting, Testbed } from "../testbeds/testbed.ts";
+import type { AgentClient } from "./agent-client.ts";
+import { startFileServer, type FileServer } from "./file-server.ts";
+import { dissolveGroup, formGroup, type GroupDefinition, type GroupHosts } from "./groups.ts";
+import { managerMono, type ClockReading, type LabSession, type RemoteProcess, type SessionHost } from "./runner/session.ts";
+
+/** A host with a running agent, as deployment leaves it. */
+export interface AgentHost {
+  readonly handle: HostHandle;
+  readonly ssh: SshConnection;
+  readonly client: AgentClient;
+  readonly hello: AgentHello;
+  /** Shell words that start our program there; subcommand and arguments follow. */
+  readonly command: string;
+  /** The agent's run directory there, absolute. */
+  readonly directory: string;
+  /** The same command line with the agent's rights (CAP_NET_RAW for captures). */
+  privileged(command: string): Promise<RemoteProcess>;
+  /** Ends the agent without a word to it. */
+  kill(): Promise<void>;
+}
+
+export interface SessionOptions {
+  readonly testbed: Testbed;
+  readonly hosts: readonly AgentHost[];
+  readonly versions: Readonly<Record<string, string>>;
+  /** One-way latency in force, ms. */
+  readonly latencyMs: (from: string, to: string) => number;
+}
+
+/** What a scenario runs on, bound to a testbed's hosts and their agents. */
+export class HostsSession implements LabSession {
+  readonly name: string;
+  readonly kind: string;
+  readonly hosts: readonly SessionHost[];
+  readonly versions: Readonly<Record<string, string>>;
+  readonly latencyMs: (from: string, to: string) => number;
+  readonly #testbed: Testbed;
+  readonly #hosts: ReadonlyMap<string, AgentHost>;
+  readonly #servers: FileServer[] = [];
+  readonly #groups = new Map<string, GroupDefinition>();
+
+  constructor(options: SessionOptions) {
+    this.#testbed = options.testbed;
+    this.name = options.testbed.name;
+    this.kind = options.testbed.kind;
+    this.versions = options.versions;
+    this.latencyMs = options.latencyMs;
+    this.#hosts = new Map(options.hosts.map((host) => [host.handle.name, host]));
+    this.hosts = options.hosts.map(({ handle, hello }) => ({
+      name: handle.name,
+      site: handle.site,
+      address: parseAddress(hello.address),
+      interface: hello.interface,
+      kernel: hello.kernel,
+      agent: hello.version,
+      dataPlane: hello.dataPlane,
+    }));
+  }
+
+  agentCommand(host: string): string {
+    return this.#host(host).command;
+  }
+
+  async spawn(host: string, command: string, options: { readonly privileged?: boolean } = {}): Promise<RemoteProcess> {
+    const target = this.#host(host);
+    if (options.privileged) return target.privileged(command);
+    const process = await target.ssh.start(command);
+    return {
+      stdout: process.stdout,
+      stderr: process.stderr,
+      endInput: () => process.stdin.end(),
+      kill: () => {
+        process.signal("TERM");
+        process.close();
+      },
+      exited: process.exit.then(({ code }) => code ?? null).catch(() => null),
+    };
+  }
+
+  call<N extends AgentCallName>(host: string, name: N, args: AgentArgs<N>): Promise<AgentValue<N>> {
+    return this.#host(host).client.call(name, args);
+  }
+
+  onEvent(listener: (host: string, event: AgentEvent) => void): () => void {
+    const ends = [...this.#hosts].map(([name, { client }]) => client.onEvent((event) => listener(name, event)));
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
+  async readClock(host: string): Promise<ClockReading> {
+    const before = managerMono();
+    const { mono, wall } = await this.call(host, "clock", {});
+    const after = managerMono();
+    return { managerMono: (before + after) / 2, hostMono: mono, hostWall: wall, errorMs: (after - before) / 2 };
+  }
+
+  linkSet(settings: readonly LinkSetting[]): Promise<void> {
+    return this.#testbed.linkSet(settings);
+  }
+
+  stopNode(host: string): Promise<void> {
+    return this.#testbed.stopHost(host);
+  }
+
+  killAgent(host: string): Promise<void> {
+    return this.#host(host).kill();
+  }
+
+  async serveFiles(host: string, files: readonly ServedFile[]): Promise<{ readonly origin: string; readonly sha256: Readonly<Record<string, string>> }> {
+    const { ssh, command, directory } = this.#host(host);
+    const server = await startFileServer({ name: host, ssh, command, directory: `${directory}/files-${host}` }, files);
+    this.#servers.push(server);
+    return server;
+  }
+
+  async formGroup(group: ScenarioGroup, clients: readonly string[], origins: Readonly<Record<string, Readonly<Record<string, string>>>>): Promise<{ readonly memberPort: number }> {
+    const definition: GroupDefinition = {
+      id: group.id,
+      homeAddress: group.address,
+      homeAgent: group.homeAgent,
+      contact: group.contact,
+      backups: group.backups,
+      members: group.members,
+      correspondents: clients,
+      servicesOf: (member) => group.services.map((service) => this.#serviceOn(member, service, origins)),
+    };
+    await formGroup(definition, 1, this.#groupHosts());
+    this.#groups.set(group.id, definition);
+    return { memberPort: defaults.memberPort };
+  }
+
+  async dissolveGroup(group: string): Promise<void> {
+    const definition = this.#groups.get(group);
+    this.#groups.delete(group);
+    if (definition) await dissolveGroup(definition, this.#groupHosts());
+  }
+
+  /** Ends what this session started on the hosts; agents go on. */
+  async close(): Promise<void> {
+    for (const id of this.#groups.keys()) await this.dissolveGroup(id).catch(() => {});
+    await Promise.all(this.#servers.splice(0).map((server) => server.stop()));
+  }
+
+  #serviceOn(member: string, service: ScenarioGroup["services"][number], origins: Readonly<Record<string, Readonly<Record<string, string>>>>): ServiceConfig {
+    const { name, port } = service;
+    switch (service.kind) {
+      case "echo":
+        return { kind: "echo", name, port };
+      case "http":
+        return { kind: "http", name, port, origin: origins[name]?.[member] ?? "" };
+      case "upload":
+        return { kind: "upload", name, port, directory: `${this.#host(member).directory}/uploads-${name}` };
+    }
+  }
+
+  #groupHosts(): GroupHosts {
+    return {
+      call: (host, call, args) => this.call(host, call, args),
+      addressOf: (host) => this.#host(host).hello.address,
+      onEvent: (listener) => this.onEvent(listener),
+    };
+  }
+
+  #host(name: string): AgentHost {
+    const host = this.#hosts.get(name);
+    if (!host) throw new Problem({ code: "lab.no-host", what: `there is no host "${name}"; hosts are ${[...this.#hosts.keys()].join(", ")}`, remedy: "Use one of these names." });
+    return host;
+  }
+}
