@@ -114,6 +114,13 @@ export class VirtualNetwork {
     }
   }
 
+  /** A node's upper layers send a user packet now. */
+  say(node: string, packet: { readonly source: Address; readonly destination: Address; readonly data: unknown }): void {
+    const from = this.#nodes.get(node);
+    if (!from) throw new RangeError(`there is no node "${node}"`);
+    from.perform([{ do: "sendData", ...packet }]);
+  }
+
   runFor(ms: Millis): void {
     this.clock.runUntil(this.clock.now + ms);
   }
@@ -181,7 +188,11 @@ class Node implements VirtualNode {
     this.random = random;
     this.#ahead = ahead;
     this.#network = network;
-    this.plane = new VirtualPlane(address, (packet) => this.#deliver(packet));
+    this.plane = new VirtualPlane(address, {
+      deliver: (packet) => this.#deliver(packet),
+      forward: (packet) => this.#carryOut(packet, { verdict: "forward", packet }, "forwarded"),
+      after: (ms, then) => network.clock.schedule(network.clock.now + ms, then),
+    });
   }
 
   now(): Millis {

@@ -16,6 +16,17 @@ interface HomeEntry {
   readonly via: Address;
 }
 
+/** What becomes of packets client -> home here; no entry: unknown. */
+type ClientState =
+  | { readonly now: "served" }
+  | { readonly now: "held"; readonly kept: DataPacket[] }
+  | { readonly now: "relayed"; readonly member: Address }
+  /** Unknown, but a member has relayed packets of it already. */
+  | { readonly now: "early"; readonly kept: DataPacket[] };
+
+/** How long packets that run ahead of their connection are kept. */
+const EARLY_MS = 1_000;
+
 /**
  * A data plane without packets' bytes: the calls are those of the agent's DataPlane port, their effect is on headers. One instance per virtual node.
  */
@@ -26,14 +37,17 @@ export class VirtualPlane {
   readonly #homes = new Map<Address, HomeEntry>();
   readonly #members = new Map<Address, ReadonlySet<Address>>();
   readonly #optimised = new Set<string>();
-  readonly #relays = new Map<string, Address>();
-  readonly #holds = new Map<string, DataPacket[]>();
+  readonly #clients = new Map<string, ClientState>();
   readonly #deliver: (packet: DataPacket) => void;
+  readonly #forward: (packet: DataPacket) => void;
+  readonly #after: (ms: number, then: () => void) => void;
 
-  /** `own`: this node's address. `deliver` gets what a released hold gives back. */
-  constructor(own: Address, deliver: (packet: DataPacket) => void) {
+  /** `own`: this node's address. The others carry out what is decided about packets that had been kept, and tell the time. */
+  constructor(own: Address, carryOut: { readonly deliver: (packet: DataPacket) => void; readonly forward: (packet: DataPacket) => void; readonly after: (ms: number, then: () => void) => void }) {
     this.#own = own;
-    this.#deliver = deliver;
+    this.#deliver = carryOut.deliver;
+    this.#forward = carryOut.forward;
+    this.#after = carryOut.after;
   }
 
   bind(home: Address, careOf: Address): void {
@@ -63,22 +77,30 @@ export class VirtualPlane {
   unoptimise(home: Address, client: Address): void {
     this.#optimised.delete(pair(home, client));
   }
+  serve(home: Address, client: Address): void {
+    const kept = this.#keptOf(home, client);
+    this.#clients.set(pair(home, client), { now: "served" });
+    for (const packet of kept) this.#deliver(packet);
+  }
+  unserve(home: Address, client: Address): void {
+    this.#leave(home, client, "served");
+  }
   relay(home: Address, client: Address, member: Address): void {
-    this.#relays.set(pair(home, client), member);
+    const kept = this.#keptOf(home, client);
+    this.#clients.set(pair(home, client), { now: "relayed", member });
+    for (const packet of kept) this.#forward(tunnelled(packet, this.#own, member));
   }
   unrelay(home: Address, client: Address): void {
-    this.#relays.delete(pair(home, client));
+    this.#leave(home, client, "relayed");
   }
   hold(home: Address, client: Address): void {
-    if (!this.#holds.has(pair(home, client))) this.#holds.set(pair(home, client), []);
+    this.#clients.set(pair(home, client), { now: "held", kept: this.#keptOf(home, client) });
   }
   release(home: Address, client: Address): void {
-    const held = this.#holds.get(pair(home, client)) ?? [];
-    this.#holds.delete(pair(home, client));
-    for (const packet of held) this.#deliver(packet);
+    if (this.#clients.get(pair(home, client))?.now === "held") this.serve(home, client);
   }
   discard(home: Address, client: Address): void {
-    this.#holds.delete(pair(home, client));
+    this.#leave(home, client, "held");
   }
 
   /** Where a correspondent sends what is for `home`, if it is bound. */
@@ -128,7 +150,8 @@ export class VirtualPlane {
     const inner = untunnelled(packet);
     if (this.#tunnels.get(inner.source) === tunnel.source) return forward(inner);
     const home = this.#homes.get(inner.destination);
-    if (home && (tunnel.source === home.homeAgent || this.#isMember(inner.destination, tunnel.source))) return this.#toHome(inner, inner.destination);
+    const fromMember = home !== undefined && this.#isMember(inner.destination, tunnel.source);
+    if (home && (tunnel.source === home.homeAgent || fromMember)) return this.#toHome(inner, inner.destination, fromMember);
     const outward = this.#homes.get(inner.source);
     if (outward && this.#isMember(inner.source, tunnel.source)) return forward(tunnelled(inner, outward.careOf, outward.via));
     return dropped("tunnel from another address than the registered one");
@@ -137,17 +160,34 @@ export class VirtualPlane {
   #routed(packet: DataPacket, home: Address): Verdict<DataPacket> {
     if (!this.#homes.has(home)) return dropped("type 2 routing header for a home address that is not ours");
     const { routingHomeAddress: _, ...inner } = packet;
-    return this.#toHome({ ...inner, destination: home }, home);
+    return this.#toHome({ ...inner, destination: home }, home, false);
   }
 
-  #toHome(packet: DataPacket, home: Address): Verdict<DataPacket> {
+  #toHome(packet: DataPacket, home: Address, fromMember: boolean): Verdict<DataPacket> {
     const key = pair(home, packet.source);
-    const member = this.#relays.get(key);
-    if (member) return forward(tunnelled(packet, this.#own, member));
-    const held = this.#holds.get(key);
-    if (!held) return { verdict: "deliver", packet };
-    held.push(packet);
+    const state = this.#clients.get(key);
+    if (state?.now === "relayed") return forward(tunnelled(packet, this.#own, state.member));
+    if (state?.now === "held" || state?.now === "early") {
+      state.kept.push(packet);
+      return { verdict: "held" };
+    }
+    if (state?.now === "served" || !fromMember) return { verdict: "deliver", packet };
+    // Ahead of the connection that it belongs to.
+    const early: ClientState = { now: "early", kept: [packet] };
+    this.#clients.set(key, early);
+    this.#after(EARLY_MS, () => {
+      if (this.#clients.get(key) === early) this.#clients.delete(key);
+    });
     return { verdict: "held" };
+  }
+
+  #keptOf(home: Address, client: Address): DataPacket[] {
+    const state = this.#clients.get(pair(home, client));
+    return state?.now === "held" || state?.now === "early" ? state.kept : [];
+  }
+
+  #leave(home: Address, client: Address, only: ClientState["now"]): void {
+    if (this.#clients.get(pair(home, client))?.now === only) this.#clients.delete(pair(home, client));
   }
 
   #fromCareOf(packet: DataPacket, home: Address): Verdict<DataPacket> {
