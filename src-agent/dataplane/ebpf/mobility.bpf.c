@@ -127,7 +127,7 @@ static inline int tell(struct __sk_buff *skb, const struct config *config, __u8 
 static inline int fits(struct __sk_buff *skb, const struct config *config, __u32 at, __u8 next, __u32 more)
 {
 	if (skb->len + more > 65535 + 40 + ETHERNET) return 0;
-	if (!skb->gso_segs) return skb->len - ETHERNET + more <= config->mtu;
+	if (!skb->gso_size) return skb->len - ETHERNET + more <= config->mtu;
 	if (next != TCP) return 1;
 	__u8 offset;
 	if (load_bytes(skb, at + 12, &offset, 1)) return 0;
