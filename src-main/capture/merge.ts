@@ -208,7 +208,7 @@ export async function mergeCaptureFiles(files: readonly { readonly host: string;
   return merged;
 }
 
-/** Writes comments onto packets, named by their position in the file (the first packet is 0). Replaces the file once it is whole. */
+/** Puts these comments, and no others, onto packets named by their position in the file (the first packet is 0). Replaces the file once it is whole. */
 export async function annotateCapture(file: string, comments: ReadonlyMap<number, string>): Promise<void> {
   const part = `${file}.part`;
   const out = createWriteStream(part, { mode: 0o600 });
@@ -223,7 +223,7 @@ export async function annotateCapture(file: string, comments: ReadonlyMap<number
         await pen.write(interfaceStatistics({ interface: block.interface, timeNs: BigInt(Date.now()) * 1_000_000n, received: block.received ?? 0, dropped: block.dropped ?? 0 }));
       else if (block.kind === "packet") {
         const { interface: index, timeHigh, timeLow, originalLength, direction, data } = block.packet;
-        const comment = [...block.packet.comments, ...(comments.has(packet) ? [comments.get(packet) as string] : [])].join("\n");
+        const comment = comments.get(packet);
         await pen.write(enhancedPacket({ interface: index, timeHigh, timeLow, originalLength, direction, ...(comment && { comment }) }, data));
         packet++;
       }

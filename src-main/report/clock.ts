@@ -10,6 +10,7 @@ const driftPerMs = 50e-6;
 export class HostClock {
   readonly #samples: readonly ClockSample[];
   readonly #zero: RunDescription["zero"];
+  readonly #bestBySecond = new Map<number, ClockSample>();
 
   /** `samples` must not be empty. */
   constructor(samples: readonly ClockSample[], zero: RunDescription["zero"]) {
@@ -39,7 +40,18 @@ export class HostClock {
     return sample.errorMs + Math.abs(at - sample.at) * driftPerMs;
   }
 
+  /** The sample to use around a time: one choice per second, so that events and packets of the same moment use the same. */
   #best(at: number): ClockSample {
+    const second = Math.round(at / 1000);
+    let best = this.#bestBySecond.get(second);
+    if (!best) {
+      best = this.#cheapest(second * 1000);
+      this.#bestBySecond.set(second, best);
+    }
+    return best;
+  }
+
+  #cheapest(at: number): ClockSample {
     let best = this.#samples[0] as ClockSample;
     const cost = (sample: ClockSample) => sample.errorMs + Math.abs(at - sample.at) * driftPerMs;
     for (const sample of this.#samples) if (cost(sample) < cost(best)) best = sample;

@@ -27,7 +27,7 @@ export const duration = z
   .meta({ description: "A duration with its unit", examples: ["10 ms", "2.5 s", "1 min"] });
 
 /** A file that every member's HTTP server offers: its content follows from `seed`, so that all members hold the same bytes. */
-export const servedFile = z.strictObject({ path: z.string().regex(/^\/[A-Za-z0-9._/-]+$/, "a path such as /film.bin"), bytes, seed: z.string().min(1).max(64).default("anycast") });
+export const servedFile = z.strictObject({ path: z.string().regex(/^\/[A-Za-z0-9._/-]+$/, "a path such as /film.bin"), bytes, seed: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "letters, digits, . _ -").default("anycast") });
 export type ServedFile = z.infer<typeof servedFile>;
 
 /** What X offers: `echo` answers each line, `http` is an unmodified HTTP server on each member behind the HTTP adapter, `upload` takes PUT requests and answers their SHA-256. */
@@ -52,9 +52,9 @@ export type ScenarioGroup = z.infer<typeof scenarioGroup>;
 /** What a client host does. Each runs as an ordinary process on that host, started and stopped by steps. */
 export const workload = z.discriminatedUnion("kind", [
   /** An unmodified curl that downloads `path`. */
-  z.strictObject({ kind: z.literal("download"), name, client: name, service: name, path: z.string().startsWith("/") }),
+  z.strictObject({ kind: z.literal("download"), name, client: name, service: name, path: z.string().regex(/^\/[A-Za-z0-9._/-]+$/, "a path such as /film.bin") }),
   /** An unmodified curl -T that uploads `bytes` generated from `seed`. */
-  z.strictObject({ kind: z.literal("upload"), name, client: name, service: name, bytes, seed: z.string().min(1).max(64).default("upload") }),
+  z.strictObject({ kind: z.literal("upload"), name, client: name, service: name, bytes, seed: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "letters, digits, . _ -").default("upload") }),
   /** Our interactive client: a numbered line each `period`, logged when sent and when its echo came. */
   z.strictObject({ kind: z.literal("echo"), name, client: name, service: name, period: duration, padding: z.number().int().min(0).max(1000).default(0) }),
 ]);

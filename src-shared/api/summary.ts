@@ -147,6 +147,41 @@ export type RunSummary = z.infer<typeof runSummary>;
 export const clockSample = z.object({ at: ms, monoOffsetMs: ms, wallOffsetMs: ms, errorMs: ms.nonnegative() });
 export type ClockSample = z.infer<typeof clockSample>;
 
+const levels = z.record(z.string(), z.union([z.number(), z.string()]));
+
+/** What the manager itself writes into `events.jsonl`, beside the agents' events. */
+export const managerEventBody = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("stepStarted"), step: z.string(), index: count, point: levels, repetition: count }),
+  z.object({
+    type: z.literal("handoffRequested"),
+    handoff: z.string(),
+    client: name,
+    clientAddress: z.string(),
+    contact: name,
+    donor: name,
+    acceptor: name,
+    mode: handoffMode,
+    counts: z.boolean(),
+    point: levels,
+    repetition: count,
+    progress: z.record(z.string(), z.number()),
+    /** One-way latencies in force, for each member that might turn out to be the donor. */
+    latencies: z.record(z.string(), z.record(z.string(), ms)),
+  }),
+  z.object({ type: z.literal("handoffAnswered"), handoff: z.string(), failure: z.string().nullable() }),
+  z.object({ type: z.literal("workloadStarted"), workload: name, kind: z.enum(["download", "upload", "echo"]), client: name, log: z.string(), expectedBytes: count.nullable(), expectedSha256: z.string().nullable() }),
+  z.object({ type: z.literal("workloadEnded"), workload: name, exit: z.number().nullable() }),
+  z.object({ type: z.literal("linksSet"), links: z.array(z.unknown()) }),
+  z.object({ type: z.literal("captureEnded"), host: name, packets: count, dropped: count.nullable(), truncated: z.boolean() }),
+  z.object({ type: z.literal("runFailed"), code: z.string(), message: z.string(), step: z.string().nullable() }),
+  z.object({ type: z.literal("runEnded") }),
+]);
+export type ManagerEventBody = z.infer<typeof managerEventBody>;
+
+/** One line of `events.jsonl`. `at` is run time, ± `errorMs`; `mono` and `wall` are the host's own clocks. The manager's own have `host` "". */
+export const eventLine = z.object({ at: ms, errorMs: ms.nullable(), host: z.string(), mono: ms, wall: ms, sequence: count, body: z.record(z.string(), z.unknown()) });
+export type EventLine = z.infer<typeof eventLine>;
+
 /** `run.json`: what ran, where, with which versions and seed; enough to run it again and to place every packet and event in time. */
 export const runDescription = z.object({
   schema: z.literal("anycast-lab/run/1"),
