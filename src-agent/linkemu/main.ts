@@ -22,16 +22,15 @@ const batchesPerTurn = 2;
 
 function serve(config: EmulatorConfig, requests: LineReader): void {
   const io = new PacketIo();
-  const devices = config.hosts.map((host) => deviceIndex(host.interface));
-  const hostOf = new Map(devices.map((device, host) => [device, host]));
+  const devices = new Devices(config.hosts.map((host) => host.interface));
   const pointers = new PointerCache();
   const emulator = new Emulator(config, {
     random: seededRandom(config.seed),
     clock: () => performance.now(),
-    transmit: (memory, offset, length, host) => io.send(pointers.at(memory, offset), length, devices[host] as number) === undefined,
+    transmit: (memory, offset, length, host) => io.send(pointers.at(memory, offset), length, devices.ofHost(host)) === undefined,
   });
   const onFrame = (packet: Buffer, start: number, length: number, device: number, at: number) => {
-    const host = hostOf.get(device);
+    const host = devices.host(device);
     if (host !== undefined) emulator.arrive(packet, start, length, host, at);
   };
   check(libc.prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0), "prctl(PR_SET_TIMERSLACK)");
@@ -49,21 +48,20 @@ function serve(config: EmulatorConfig, requests: LineReader): void {
     if (requests.pending || waiting.requestsReady(busy ? 0 : emulator.nextDue - performance.now() - spin)) {
       const lines = requests.read();
       if (!lines) return;
-      for (const line of lines) reply(answer(emulator, io, line));
+      for (const line of lines) reply(answer(emulator, io, devices, line));
     }
   }
 }
 
-function answer(emulator: Emulator, io: PacketIo, line: string): EmulatorReply {
+function answer(emulator: Emulator, io: PacketIo, devices: Devices, line: string): EmulatorReply {
   let id = 0;
   try {
     const json: unknown = JSON.parse(line);
     if (typeof json === "object" && json && "id" in json && typeof json.id === "number") id = json.id;
     const request = emulatorRequest.parse(json);
-    if (request.op === "links") {
-      emulator.setLinks(request.links, performance.now());
-      return { id, ok: true };
-    }
+    if (request.op === "links") emulator.setLinks(request.links, performance.now());
+    if (request.op === "interfaces") devices.lookUp();
+    if (request.op !== "report") return { id, ok: true };
     const overruns = io.takeOverruns();
     if (overruns > 0) emulator.drop("overrun", overruns);
     return { id, ok: true, report: emulator.report() };
@@ -76,10 +74,30 @@ function reply(message: EmulatorReply): void {
   writeSync(1, `${JSON.stringify(message)}\n`);
 }
 
-function deviceIndex(name: string): number {
-  const index = libc.ifNameToIndex(name);
-  if (index === 0) throw new Error(`no network interface ${name} in the emulator's network namespace`);
-  return index;
+/** Which network interface is whose; a host that is down has none. */
+class Devices {
+  readonly #names: readonly string[];
+  #ofHost: number[] = [];
+  #hosts = new Map<number, number>();
+
+  constructor(names: readonly string[]) {
+    this.#names = names;
+    this.lookUp();
+  }
+
+  lookUp(): void {
+    this.#ofHost = this.#names.map((name) => libc.ifNameToIndex(name));
+    this.#hosts = new Map(this.#ofHost.flatMap((device, host) => (device === 0 ? [] : [[device, host] as const])));
+  }
+
+  /** 0 for none, which the kernel refuses. */
+  ofHost(host: number): number {
+    return this.#ofHost[host] as number;
+  }
+
+  host(device: number): number | undefined {
+    return this.#hosts.get(device);
+  }
 }
 
 /** Sleeps until a packet, a request or a time. */

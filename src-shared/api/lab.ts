@@ -8,7 +8,7 @@ import { parseDuration, parseRate, parseShare, parseSize } from "./units.ts";
 /** A string in the file that `parse` turns into a value, or refuses with a RangeError that the reader is shown. */
 function written<T>(parse: (text: string) => T, description: string, examples: readonly string[]) {
   return z
-    .string()
+    .string({ error: `expected text such as "${examples[0]}"` })
     .transform((text, context) => {
       try {
         return parse(text);

@@ -33,6 +33,8 @@ export type EmulatorConfig = z.infer<typeof emulatorConfig>;
 
 export const emulatorRequest = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("links"), id: index, links: linkTable }),
+  /** Hosts' peers were plugged in or pulled out: look their interfaces up again. */
+  z.strictObject({ op: z.literal("interfaces"), id: index }),
   z.strictObject({ op: z.literal("report"), id: index }),
 ]);
 export type EmulatorRequest = z.infer<typeof emulatorRequest>;

@@ -1,0 +1,107 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PlannedHost } from "../../../src-shared/api/labPlan.ts";
+import { Problem } from "../../problem.ts";
+import { hostNamespace } from "./network.ts";
+import { systemEnvironment } from "./run.ts";
+
+const startTimeoutMs = 15_000;
+
+/** One running or stopped host, as its supervisor sees it. */
+export class Host {
+  readonly plan: PlannedHost;
+  /** Where its sshd listens, on the lab's management network. */
+  readonly address: string;
+  readonly #script: string;
+  readonly #log: string;
+  readonly #timeNamespaces: boolean;
+  #process: ChildProcess | undefined;
+  #detail = "stopped";
+
+  constructor(plan: PlannedHost, options: { readonly address: string; readonly script: string; readonly log: string; readonly timeNamespaces: boolean }) {
+    this.plan = plan;
+    this.address = options.address;
+    this.#script = options.script;
+    this.#log = options.log;
+    this.#timeNamespaces = options.timeNamespaces;
+  }
+
+  get up(): boolean {
+    return this.#process !== undefined;
+  }
+
+  get detail(): string {
+    return this.#detail;
+  }
+
+  /** Starts process 1 and waits until its sshd answers. Throws Problem `lab.hostFailed` with what it said. */
+  async start(): Promise<void> {
+    if (this.#process) return;
+    const log = openSync(this.#log, "a", 0o600);
+    const offset = this.plan.clockOffsetSeconds;
+    const clocks = this.#timeNamespaces ? ["--time", "--monotonic", String(offset), "--boottime", String(offset)] : [];
+    const unshare = ["unshare", "--mount", "--pid", "--uts", "--ipc", ...clocks, "--fork", "--kill-child", "sh", "-c", this.#script];
+    const child = spawn("nsenter", [`--net=/run/netns/${hostNamespace(this.plan)}`, ...unshare], { stdio: ["ignore", log, log], env: systemEnvironment });
+    closeSync(log);
+    this.#process = child;
+    this.#detail = "starting";
+    child.once("close", (code, signal) => {
+      if (this.#process !== child) return;
+      this.#process = undefined;
+      this.#detail = `ended by itself (${signal ?? `exit code ${code}`})`;
+    });
+    await this.#untilAnswering(child);
+    this.#detail = "up";
+  }
+
+  /** Ends every process of the host at once. */
+  async stop(): Promise<void> {
+    const child = this.#process;
+    if (!child) return;
+    this.#process = undefined;
+    this.#detail = "stopped";
+    const closed = once(child, "close");
+    child.kill("SIGKILL"); // unshare dies, and with it by --kill-child process 1 of the host's pid namespace
+    await closed;
+    while (await answers(this.address)) await sleep(10);
+  }
+
+  async #untilAnswering(child: ChildProcess): Promise<void> {
+    const deadline = performance.now() + startTimeoutMs;
+    while (this.#process === child) {
+      if (await answers(this.address)) return;
+      if (performance.now() > deadline) break;
+      await sleep(20);
+    }
+    const evidence = (await readFile(this.#log, "utf8").catch(() => "")).trim().slice(-2000);
+    const what = this.#process === child ? `its sshd does not answer after ${startTimeoutMs / 1000} s` : `its first process ended (${this.#detail})`;
+    const full = /No space left on device/.test(evidence);
+    await this.stop();
+    throw new Problem({
+      code: full ? "lab.diskFull" : "lab.hostFailed",
+      host: this.plan.name,
+      what: full ? "no space left for its files" : what,
+      remedy: full ? "Free space on the lab's disk, or make the host's `disk` larger." : "The lines below say why; `anycast-lab doctor` checks what a lab needs.",
+      evidence,
+    });
+  }
+}
+
+/** Whether an SSH server greets at this address. */
+function answers(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port: 22 });
+    const done = (result: boolean) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.setTimeout(2000, () => done(false));
+    socket.once("error", () => done(false));
+    socket.once("close", () => resolve(false));
+    socket.once("data", (banner) => done(banner.toString("latin1").startsWith("SSH-")));
+  });
+}

@@ -1,0 +1,20 @@
+import type { LabPlan } from "../../../src-shared/api/labPlan.ts";
+import type { Packages } from "./packages.ts";
+
+/** What lab.json holds: all that the supervisor and later commands need to know. */
+export interface LabRecord {
+  readonly version: 1;
+  readonly plan: LabPlan;
+  readonly rootless: boolean;
+  readonly packages: Packages;
+  readonly startedAt: number;
+  /** Seed of the emulator's loss and jitter. */
+  readonly seed: number;
+}
+
+/** owner.json: the process whose life is the lab's. `startTime` (clock ticks since boot) tells it from a later one with the same id. */
+export interface LabOwner {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
