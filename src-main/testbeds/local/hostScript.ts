@@ -43,7 +43,7 @@ export function hostScript(host: PlannedHost, places: HostPlaces, options: { rea
     "mount -t sysfs -o ro,nosuid,nodev,noexec sys sys 2>/dev/null || mount --rbind /sys sys",
     ...(options.rootless ? [] : ["mount -t bpf bpf sys/fs/bpf 2>/dev/null || true"]),
     ...hostSettings.map(([key, value]) => `if [ -e proc/sys/${key} ]; then echo "${value}" > proc/sys/${key}; fi`),
-    `echo ${host.name} > proc/sys/kernel/hostname`,
+    `hostname ${host.name}`,
     `ip -batch ${quote(places.network)}`,
     "mount --bind proc/sys proc/sys && mount --bind proc/sys/net proc/sys/net && mount -o remount,bind,ro proc/sys",
     ...(options.rootless ? [] : ["mount --bind proc/sysrq-trigger proc/sysrq-trigger && mount -o remount,bind,ro proc/sysrq-trigger"]),
