@@ -1,15 +1,17 @@
 import { parseArgs } from "node:util";
 import { echoService } from "./echo.ts";
+import { filesService } from "./files/filesService.ts";
+import { httpService } from "./http/httpService.ts";
 import { createService, type Service } from "./library.ts";
 
-const usage = "usage: main.ts echo|http|files --socket PATH --port N [--name NAME] [--home X] [--origin URL] [--dir DIR]";
+const usage = "usage: main.ts echo|http|files --socket PATH --port N [--name NAME] [--home X] [--origin URL] [--dir DIR] [--member NAME]";
 
 /** Serves until the agent goes away. Exit code 0 then, 1 when the agent refuses or cannot be reached, 2 for wrong arguments. */
 async function main(args: readonly string[]): Promise<number> {
   let service: Service;
   let socketPath: string;
   try {
-    ({ service, socketPath } = await fromArguments(args));
+    ({ service, socketPath } = fromArguments(args));
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`);
     return 2;
@@ -26,24 +28,30 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function fromArguments(args: readonly string[]): Promise<{ service: Service; socketPath: string }> {
+function fromArguments(args: readonly string[]): { service: Service; socketPath: string } {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { socket: { type: "string" }, port: { type: "string" }, name: { type: "string" }, home: { type: "string" }, origin: { type: "string" }, dir: { type: "string" } },
+    options: { socket: { type: "string" }, port: { type: "string" }, name: { type: "string" }, home: { type: "string" }, origin: { type: "string" }, dir: { type: "string" }, member: { type: "string" } },
   });
   const [kind] = positionals;
   const port = Number(values.port);
   if (!values.socket) throw new Error("--socket is missing");
   if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Error(`--port: a port from 1 to 65535 is expected, not "${values.port ?? ""}"`);
   const at = { name: values.name ?? kind ?? "", port, ...(values.home === undefined ? {} : { home: values.home }) };
-  return { service: await makeService(kind, at, values), socketPath: values.socket };
+  return { service: makeService(kind, at, values), socketPath: values.socket };
 }
 
-async function makeService(kind: string | undefined, at: { name: string; port: number; home?: string }, _values: { readonly origin?: string | undefined; readonly dir?: string | undefined }): Promise<Service> {
+function makeService(kind: string | undefined, at: { name: string; port: number; home?: string }, values: { readonly origin?: string | undefined; readonly dir?: string | undefined; readonly member?: string | undefined }): Service {
   switch (kind) {
     case "echo":
       return echoService(at);
+    case "http":
+      if (!values.origin) throw new Error("--origin is missing");
+      return httpService(at, values.origin);
+    case "files":
+      if (!values.dir) throw new Error("--dir is missing");
+      return filesService(at, values.dir, values.member);
     default:
       throw new Error(`which service? "${kind ?? ""}" is not one`);
   }

@@ -12,7 +12,7 @@ const SHUT_WR = 1;
 const highWater = 256 * 1024;
 const readBuffer = Buffer.alloc(64 * 1024);
 /** Reads on one connection before the others get their turn. */
-const readsPerTurn = 16;
+const readsPerTurn = 4;
 
 /** What a service wants to hear about one connection. */
 export interface ConnectionEvents {
@@ -166,7 +166,7 @@ export class ServiceConnection {
         return;
       }
       if (length === 0) return this.#clientEnded();
-      this.#events?.data(Buffer.from(readBuffer.subarray(0, length)));
+      this.#tell((events) => events.data(Buffer.from(readBuffer.subarray(0, length))));
     }
   }
 
@@ -175,7 +175,7 @@ export class ServiceConnection {
     if (this.#over || this.#peerEnded) return;
     const length = this.#reading ? libc.recv(this.#fd, readBuffer, readBuffer.length, MSG_DONTWAIT) : 0;
     if (length < 0) return this.#clientEnded();
-    if (length > 0) this.#events?.data(Buffer.from(readBuffer.subarray(0, length)));
+    if (length > 0) this.#tell((events) => events.data(Buffer.from(readBuffer.subarray(0, length))));
     if (this.#reading) setImmediate(() => this.#readToKnownEnd());
     else setTimeout(() => this.#readToKnownEnd(), 5);
   }
@@ -183,7 +183,7 @@ export class ServiceConnection {
   #clientEnded(): void {
     this.#peerEnded = true;
     this.#adjust();
-    this.#events?.end();
+    this.#tell((events) => events.end());
     this.#finishWhenDone();
   }
 
@@ -207,7 +207,7 @@ export class ServiceConnection {
     this.#adjust();
     if (this.#wantsDrain && this.#pendingBytes === 0 && !this.#quiet && !this.#over) {
       this.#wantsDrain = false;
-      this.#events?.drain();
+      this.#tell((events) => events.drain());
     }
   }
 
@@ -231,6 +231,16 @@ export class ServiceConnection {
     libc.close(this.#fd);
     this.#onOver(how, reason);
     this.#events?.gone(how === "finished" ? "finished" : reason);
+  }
+
+  /** What a service throws costs it this connection, not the process with all the others. */
+  #tell(what: (events: ConnectionEvents) => void): void {
+    try {
+      if (this.#events) what(this.#events);
+    } catch (error) {
+      console.error((error as Error).stack);
+      this.reset(`the service failed: ${(error as Error).message}`);
+    }
   }
 
   #adjust(): void {

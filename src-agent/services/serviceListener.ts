@@ -1,10 +1,11 @@
 import { constants } from "node:os";
 import { check, lastErrno, libc, SystemCallError } from "../linux/libc.ts";
 import { AF_INET6, readSockaddrIn6, sockaddrIn6, type Endpoint } from "../linux/sockaddr.ts";
+import { fixReceiveBuffer } from "../linux/socketBuffer.ts";
 import { IPPROTO_IPV6, IPPROTO_TCP, setInt, SOL_SOCKET } from "../linux/sockopt.ts";
 import { limitUnsent } from "../linux/tcpRepair.ts";
 import { Watch } from "../linux/watch.ts";
-import { unsentLimit } from "../tcp/restore.ts";
+import { receiveLimit, unsentLimit } from "../tcp/restore.ts";
 
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
@@ -72,6 +73,7 @@ function listen(endpoint: Endpoint): number {
     setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
     setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
     limitUnsent(fd, unsentLimit);
+    fixReceiveBuffer(fd, receiveLimit);
     const address = sockaddrIn6(endpoint);
     check(libc.bind(fd, address, address.length), `bind ${where}`);
     check(libc.listen(fd, backlog), `listen ${where}`);

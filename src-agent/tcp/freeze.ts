@@ -1,4 +1,5 @@
 import { libc } from "../linux/libc.ts";
+import { bufferSizes } from "../linux/socketBuffer.ts";
 import { getInt, IPPROTO_IPV6, IPPROTO_TCP, localEndpoint, peerEndpoint, SOL_SOCKET } from "../linux/sockopt.ts";
 import {
   attachDropAll,
@@ -83,8 +84,7 @@ export function dump(fd: number, known: { readonly peerEnded: boolean }): TcpSna
     rtt: info.rtt,
     congestionWindow: info.congestionWindow,
     congestionControl: congestionControl(fd),
-    sendBuffer: getInt(fd, SOL_SOCKET, 7, "SO_SNDBUF"),
-    receiveBuffer: getInt(fd, SOL_SOCKET, 8, "SO_RCVBUF"),
+    sendBuffer: bufferSizes(fd).send,
     settings: readSettings(fd),
   };
 }

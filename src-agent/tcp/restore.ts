@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { check, lastErrno, libc, SystemCallError } from "../linux/libc.ts";
 import { AF_INET6, sockaddrIn6 } from "../linux/sockaddr.ts";
+import { fixReceiveBuffer, makeRoom, tuneSendBuffer } from "../linux/socketBuffer.ts";
 import { getInt, IPPROTO_IPV6, setInt, SOL_SOCKET, trySetInt } from "../linux/sockopt.ts";
 import {
   attachDropAll,
@@ -23,16 +24,13 @@ const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SO_REUSEADDR = 2;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const SO_BUF_LOCK = 72;
 const IPV6_FREEBIND = 78;
 const SHUT_WR = 1;
 const minimumBuffer = 64 * 1024;
 /** What a served socket may keep unsent: a small queue freezes, travels and restores fast. In bytes. */
 export const unsentLimit = 128 * 1024;
+/** What a client may send ahead of its service: bounds what a slow service makes a move carry. In bytes; 320 Mbit/s over 100 ms still fit. */
+export const receiveLimit = 4 * 1024 * 1024;
 
 /**
  * Builds the connection up to its send queue, in repair mode and behind a filter that drops everything: it holds its place, sends nothing and arms
@@ -44,8 +42,7 @@ export function prepare(s: TcpSnapshot): number {
     setRepair(fd, true);
     attachDropAll(fd);
     setInt(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND");
-    sizeBuffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, s.sendBuffer, s.sendQueue.length);
-    sizeBuffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, s.receiveBuffer, s.receiveQueue.length);
+    makeRoom(fd, { send: Math.max(s.sendBuffer >> 1, s.sendQueue.length, minimumBuffer), receive: Math.max(receiveLimit, s.receiveQueue.length) });
     const local = sockaddrIn6(s.local);
     check(libc.bind(fd, local, local.length), `bind [${s.local.address}]:${s.local.port}`);
     selectQueue(fd, repairQueue.send);
@@ -56,6 +53,8 @@ export function prepare(s: TcpSnapshot): number {
     check(libc.connect(fd, peer, peer.length), `connect [${s.peer.address}]:${s.peer.port} in repair mode`);
     restoreOptions(fd, s);
     fillReceiveQueue(fd, s.receiveQueue);
+    // The room was for filling only: kept, it would let the queue grow with every move.
+    fixReceiveBuffer(fd, receiveLimit);
     setRepairWindow(fd, s.window);
     restoreSettings(fd, s);
     return fd;
@@ -94,12 +93,6 @@ export function abort(fd: number): void {
   libc.close(fd);
 }
 
-/** Forcing a size also stops the kernel's own tuning; unlocking starts it again from there. */
-function sizeBuffer(fd: number, option: number, force: number, was: number, queued: number): void {
-  const size = Math.max(was >> 1, queued, minimumBuffer);
-  if (!trySetInt(fd, SOL_SOCKET, force, size)) setInt(fd, SOL_SOCKET, option, size, option === SO_SNDBUF ? "SO_SNDBUF" : "SO_RCVBUF");
-}
-
 function restoreOptions(fd: number, s: TcpSnapshot): void {
   const pairs: [number, number][] = [];
   if (s.sackPermitted) pairs.push([optionKind.sackPermitted, 0]);
@@ -129,7 +122,7 @@ function restoreSettings(fd: number, s: TcpSnapshot): void {
   for (const [name, level, option] of settingOptions) {
     if (getInt(fd, level, option, name) !== s.settings[name]) trySetInt(fd, level, option, s.settings[name]);
   }
-  trySetInt(fd, SOL_SOCKET, SO_BUF_LOCK, 0);
+  tuneSendBuffer(fd);
   selectQueue(fd, repairQueue.none);
 }
 

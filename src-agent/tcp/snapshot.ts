@@ -42,9 +42,8 @@ export interface TcpSnapshot {
   readonly rtt: number;
   readonly congestionWindow: number;
   readonly congestionControl: string;
-  /** SO_SNDBUF and SO_RCVBUF in bytes, as the kernel reports them. */
+  /** SO_SNDBUF in bytes, as the kernel reports it. */
   readonly sendBuffer: number;
-  readonly receiveBuffer: number;
   readonly settings: SocketSettings;
 }
 
@@ -52,14 +51,14 @@ export const snapshotVersion = 1;
 /** The longest queue that moves, in bytes; a socket that holds more is refused. */
 export const maximumQueue = 16 * 1024 * 1024;
 const maximumBuffer = 256 * 1024 * 1024;
-const headBytes = 1 + 1 + 18 + 18 + 2 + 2 + 4 + 20 + 12 + 4 + 4 + 16 + 8 + 28 + 8;
+const headBytes = 1 + 1 + 18 + 18 + 2 + 2 + 4 + 20 + 12 + 4 + 4 + 16 + 4 + 28 + 8;
 const flag = { scales: 1, sack: 2, timestamps: 4, ended: 8, peerEnded: 16 } as const;
 const knownFlags = 31;
 
 /**
  * | version 8 | flags 8 | local address 128 | port 16 | peer address 128 | port 16 | segment limit 16 | send scale 8 | receive scale 8 | timestamp 32 |
  * window 5 × 32 | send sequence 32 | sent bytes 32 | receive sequence 32 | rtt 32 | congestion window 32 | congestion control 128 | send buffer 32 |
- * receive buffer 32 | settings 7 × 32 | send queue length 32 | receive queue length 32 | send queue | receive queue |
+ * settings 7 × 32 | send queue length 32 | receive queue length 32 | send queue | receive queue |
  */
 export function encodeSnapshot(s: TcpSnapshot): Uint8Array {
   const out = Buffer.alloc(headBytes + s.sendQueue.length + s.receiveQueue.length);
@@ -86,7 +85,6 @@ export function encodeSnapshot(s: TcpSnapshot): Uint8Array {
   for (const value of [s.sendSequence, s.sentBytes, s.receiveSequence, s.rtt, s.congestionWindow]) u32(value);
   put(Buffer.from(s.congestionControl.padEnd(16, "\0"), "latin1").subarray(0, 16));
   u32(s.sendBuffer);
-  u32(s.receiveBuffer);
   const o = s.settings;
   for (const value of [o.noDelay, o.keepAlive, o.keepIdle, o.keepInterval, o.keepCount, o.userTimeout, o.trafficClass]) u32(value);
   u32(s.sendQueue.length);
@@ -124,7 +122,6 @@ export function decodeSnapshot(bytes: Uint8Array): TcpSnapshot {
   const congestionWindow = r.u32("congestion window");
   const congestionControl = readName(r.take(16, "congestion control"));
   const sendBuffer = inRange(r.u32("send buffer"), 0, maximumBuffer, "send buffer");
-  const receiveBuffer = inRange(r.u32("receive buffer"), 0, maximumBuffer, "receive buffer");
   const settings = readSettings(r);
   const sendLength = inRange(r.u32("send queue length"), 0, maximumQueue, "send queue length");
   const receiveLength = inRange(r.u32("receive queue length"), 0, maximumQueue, "receive queue length");
@@ -133,7 +130,7 @@ export function decodeSnapshot(bytes: Uint8Array): TcpSnapshot {
   const receiveQueue = r.take(receiveLength, "receive queue");
   if (r.remaining > 0) throw new DecodeError("trailing", "snapshot", `${r.remaining} bytes after its end`);
   return {
-    local, peer, segmentLimit, window, sendSequence, sentBytes, sendQueue, receiveSequence, receiveQueue, rtt, congestionWindow, congestionControl, sendBuffer, receiveBuffer, settings,
+    local, peer, segmentLimit, window, sendSequence, sentBytes, sendQueue, receiveSequence, receiveQueue, rtt, congestionWindow, congestionControl, sendBuffer, settings,
     scales: flags & flag.scales ? scales : null,
     sackPermitted: (flags & flag.sack) !== 0,
     timestamp: flags & flag.timestamps ? timestamp : null,
