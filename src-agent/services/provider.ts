@@ -37,7 +37,8 @@ export class AdapterServices implements ServiceProvider {
   }
 
   #command(service: ServiceConfig, home: Address, socketPath: string): string[] {
-    const common = [process.execPath, this.#options.adapter, service.kind, "--socket", socketPath, "--home", home, "--port", String(service.port), "--name", service.name];
+    const program = service.kind === "upload" ? "files" : service.kind;
+    const common = [process.execPath, this.#options.adapter, program, "--socket", socketPath, "--home", home, "--port", String(service.port), "--name", service.name];
     switch (service.kind) {
       case "echo":
         return common;
