@@ -148,6 +148,8 @@ describe("binding updates (§9.5.1)", () => {
     expect(acknowledgement(peer.bind(X, A, 1, { lifetimeSeconds: 4 * 65535 }))?.lifetimeUnits).toBe(105);
     expect(acknowledgement(peer.bind(X, A, 2, { lifetimeSeconds: 43 }))?.lifetimeUnits).toBe(10);
     expect(peer.wakeAt).toBe(40 * seconds);
+    const generous = new CorrespondentPeer(C, { lifetimeSeconds: 4_000 });
+    expect(acknowledgement(generous.bind(X, A, 1, { lifetimeSeconds: 4_000 }))?.lifetimeUnits).toBe(105);
     const strict = new CorrespondentPeer(C, { lifetimeSeconds: 10 });
     expect(acknowledgement(strict.bind(X, A, 1))?.lifetimeUnits).toBe(2);
   });

@@ -1,0 +1,62 @@
+/**
+ * Breaks each rule in rules.ts, one at a time, in a copy of the sources, and runs the unit tests of the protocol: every time something must go red.
+ * `node test/broken/run.ts [TEXT]` (only rules whose name has TEXT). Prints which test caught what; exit code 1 when a rule was broken unnoticed.
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { brokenRules, type BrokenRule } from "./rules.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const tests = ["src-shared/protocol/core", "src-shared/sim", "test/scenario"];
+const only = process.argv[2] ?? "";
+
+const copy = mkdtempSync(join(tmpdir(), "broken-rules-"));
+try {
+  for (const part of ["src-shared", "test", "package.json", "tsconfig.json", "vitest.config.ts"]) cpSync(join(root, part), join(copy, part), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  process.exitCode = tryAll(brokenRules.filter((b) => b.rule.includes(only)));
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
+
+function tryAll(rules: readonly BrokenRule[]): number {
+  const sound = run();
+  if (sound !== null) {
+    console.error(`the suite is red before anything is broken: ${sound}`);
+    return 2;
+  }
+  let unnoticed = 0;
+  for (const broken of rules) {
+    const caughtBy = tryOne(broken);
+    if (caughtBy === null) unnoticed++;
+    console.log(`${caughtBy === null ? "UNNOTICED" : "caught   "} ${broken.rule}${caughtBy === null ? "" : `\n            by ${caughtBy}`}`);
+  }
+  console.log(`${rules.length} rules broken, ${unnoticed} unnoticed`);
+  return unnoticed > 0 ? 1 : 0;
+}
+
+/** Name of the first test that failed, or null. */
+function tryOne({ rule, file, from, to }: BrokenRule): string | null {
+  const path = join(copy, file);
+  const source = readFileSync(path, "utf8");
+  if (source.split(from).length !== 2) throw new Error(`"${rule}": its text occurs ${source.split(from).length - 1} times in ${file}; change test/broken/rules.ts with the code`);
+  writeFileSync(path, source.replace(from, () => to));
+  try {
+    return run();
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+function run(): string | null {
+  const vitest = join(copy, "node_modules/vitest/vitest.mjs");
+  const reportFile = join(copy, "report.json");
+  const { status, stderr } = spawnSync(process.execPath, [vitest, "run", "--root", copy, "--project", "unit", "--bail", "1", "--reporter", "json", "--outputFile", reportFile, ...tests], { cwd: copy, encoding: "utf8" });
+  if (status === 0) return null;
+  if (!existsSync(reportFile)) throw new Error(`vitest left no report: ${stderr}`);
+  const report = JSON.parse(readFileSync(reportFile, "utf8")) as { testResults: { name: string; message: string; assertionResults: { status: string; fullName: string }[] }[] };
+  const failed = report.testResults.flatMap((file) => file.assertionResults.filter((a) => a.status === "failed").map((a) => a.fullName));
+  return failed[0] ?? report.testResults.find((file) => file.message)?.message.split("\n")[0] ?? "a failure without a name";
+}

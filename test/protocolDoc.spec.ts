@@ -1,0 +1,43 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const root = resolve(import.meta.dirname, "..");
+const text = readFileSync(join(root, "docs/protocol.md"), "utf8");
+const table = text.slice(text.indexOf("## RFC section, rule, file, test"), text.indexOf("## Choices within the RFCs"));
+/** Rows of four cells; headings and rules left out. */
+const rows = table
+  .split("\n")
+  .filter((line) => line.startsWith("| ") && !line.startsWith("| § |"))
+  .map((line) => line.slice(2, -2).split(" | ") as [section: string, rule: string, files: string, tests: string]);
+
+const pathOf = (name: string) => (/^(src-|test)/.test(name) ? name : `src-shared/protocol/${name}`);
+const quoted = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] as string);
+
+describe("docs/protocol.md", () => {
+  it("has rows of four cells", () => {
+    expect(rows.length).toBeGreaterThan(50);
+    expect(rows.filter((row) => row.length !== 4)).toEqual([]);
+  });
+
+  it("names only files that exist", () => {
+    const files = rows.flatMap(([, , cell]) => quoted(cell)).filter((name) => name.includes(".ts"));
+    expect(files.length).toBeGreaterThan(50);
+    expect(files.filter((name) => !existsSync(join(root, pathOf(name))))).toEqual([]);
+  });
+
+  it("names only tests that exist", () => {
+    const missing = rows
+      .flatMap(([, , , cell]) => quoted(cell))
+      .filter((reference) => {
+        const [file, words] = reference.split(/: (.*)/s) as [string, string];
+        const path = join(root, pathOf(file));
+        return !existsSync(path) || !readFileSync(path, "utf8").includes(words);
+      });
+    expect(missing).toEqual([]);
+  });
+
+  it("gives every rule a file or says that there is none", () => {
+    expect(rows.filter(([, , files]) => !/`|–/.test(files)).map(([, rule]) => rule)).toEqual([]);
+  });
+});
