@@ -30,7 +30,7 @@ function patched(state: LabState, patch: LabPatch): LabState {
   if (patch.detail !== undefined) next.detail = patch.detail;
   for (const kind of kinds) {
     const fresh = patch[kind];
-    if (fresh || gone.size > 0) next[kind] = merged(state[kind], fresh ?? [], gone);
+    if (fresh || gone.size > 0) next[kind] = merged<{ readonly id: string }>(state[kind], fresh ?? [], gone);
   }
   return next as LabState;
 }

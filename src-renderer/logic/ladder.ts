@@ -3,7 +3,7 @@ import { duration } from "./format.ts";
 import { spreadLabels } from "./spread-labels.ts";
 
 /** Where things lie in a ladder, in its own pixels. */
-export const ladderSizes = { axis: 64, columnGap: 128, columnInset: 70, budget: 74, labels: 292, header: 52, footer: 30, labelHeight: 19, minHeight: 380 } as const;
+export const ladderSizes = { axis: 58, leastGap: 84, mostGap: 190, columnInset: 46, budget: 58, labels: 276, header: 52, footer: 30, labelHeight: 19, minHeight: 380 } as const;
 
 export interface LadderColumn {
   readonly id: string;
@@ -52,6 +52,8 @@ export interface LadderModel {
   readonly marks: readonly LadderMark[];
   readonly silence: { readonly x: number; readonly top: number; readonly bottom: number; readonly label: string } | null;
   readonly budgetX: number;
+  /** How many letters of a column's name fit. */
+  readonly nameLength: number;
   readonly labelX: number;
 }
 
@@ -69,17 +71,18 @@ export function overrunMs(step: LadderStep): number | null {
   return over > Math.max(1, step.predictedMs / 10, step.errorMs ?? 0) ? over : null;
 }
 
-/** Lays a handoff out on a true time axis: `height` pixels for the whole of it, more where it would be too small to read. */
-export function ladderModel(detail: HandoffDetail, height: number): LadderModel {
+/** Lays a handoff out on a true time axis: `height` pixels for the whole of it, more where it would be too small to read; as wide as `width` where columns allow. */
+export function ladderModel(detail: HandoffDetail, height: number, width = 960): LadderModel {
   const s = ladderSizes;
   const times = timesOf(detail);
   const from = Math.min(0, ...times);
   const to = Math.max(1, ...times);
   const body = Math.max(s.minHeight, height - s.header - s.footer, detail.steps.length * s.labelHeight);
   const y = (at: number) => s.header + ((at - from) / (to - from)) * body;
-  const columns = detail.columns.map((column, i): LadderColumn => ({ id: column.id, name: column.name, roles: column.roles.map((role) => roleNames[role] ?? role).join(", "), x: s.axis + s.columnInset + i * s.columnGap }));
+  const gap = Math.min(s.mostGap, Math.max(s.leastGap, (width - s.axis - 2 * s.columnInset - s.budget - s.labels) / Math.max(1, detail.columns.length - 1)));
+  const columns = detail.columns.map((column, i): LadderColumn => ({ id: column.id, name: column.name, roles: column.roles.map((role) => roleNames[role] ?? role).join(", "), x: s.axis + s.columnInset + i * gap }));
   const x = new Map(columns.map((column) => [column.id, column.x]));
-  const budgetX = s.axis + 2 * s.columnInset + (columns.length - 1) * s.columnGap;
+  const budgetX = s.axis + 2 * s.columnInset + (columns.length - 1) * gap;
   const marks = marksOf(detail.steps, x, y, s.header + body);
   return {
     width: budgetX + s.budget + s.labels,
@@ -91,6 +94,7 @@ export function ladderModel(detail: HandoffDetail, height: number): LadderModel 
     marks,
     silence: silenceOf(detail, x, y),
     budgetX,
+    nameLength: Math.floor(gap / 7.5),
     labelX: budgetX + s.budget,
   };
 }

@@ -9,7 +9,7 @@ const pattern = /^(?:ssh\s+)?(?:(?<user>[^@\s]+)@)?(?:\[(?<six>[0-9a-f:.]+(?:%[\
  */
 export function parseHosts(text: string, taken: readonly string[] = []): PastedLine[] {
   const used = new Set(taken);
-  return text.split("\n").flatMap((raw, index) => {
+  return text.split("\n").flatMap((raw, index): PastedLine[] => {
     const line = raw.replace(/(^|\s)#.*$/, "").trim();
     if (line === "") return [];
     const read = readLine(line);

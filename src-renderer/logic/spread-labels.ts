@@ -10,13 +10,13 @@ export function spreadLabels(wanted: readonly number[], height: number, top: num
     const free = pool.sum / pool.count;
     return Math.min(Math.max(free, low), high - (pool.count - 1) * height);
   };
-  wanted.forEach((at, i) => {
+  for (const at of wanted) {
     pools.push({ sum: at, count: 1 });
     for (let k = pools.length - 1; k > 0; k--) {
       const [a, b] = [pools[k - 1], pools[k]] as [(typeof pools)[number], (typeof pools)[number]];
       if (start(a) + a.count * height <= start(b)) break;
       pools.splice(k - 1, 2, { sum: a.sum + b.sum - b.count * a.count * height, count: a.count + b.count });
     }
-  });
+  }
   return pools.flatMap((pool) => Array.from({ length: pool.count }, (_, i) => start(pool) + i * height));
 }

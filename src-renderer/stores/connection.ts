@@ -1,5 +1,5 @@
 import { defineStore } from "pinia";
-import { inject, type InjectionKey, shallowRef } from "vue";
+import { inject, type InjectionKey, markRaw, shallowRef } from "vue";
 import { appProtocolVersion, type AppValue } from "../../src-shared/api/app/calls.ts";
 import type { AppApi } from "../../src-shared/api/app/client.ts";
 import type { Connection, ConnectionState } from "../backend/connection.ts";
@@ -31,7 +31,7 @@ export const useConnection = defineStore("connection", () => {
     }
   }
 
-  const api: AppApi = connection.api;
+  const api: AppApi = markRaw(connection.api);
   connection.onState((next) => {
     state.value = next;
     if (next.is === "open") void greet();

@@ -1,5 +1,5 @@
 import { defineStore } from "pinia";
-import { shallowRef, watch } from "vue";
+import { markRaw, shallowRef, watch } from "vue";
 import type { Handoff, LabEvent, LiveSample } from "../../src-shared/api/app/live.ts";
 import { Ring } from "../logic/ring.ts";
 import { Rolling } from "../logic/rolling.ts";
@@ -16,8 +16,8 @@ export const useLive = defineStore("live", () => {
   const { api, onReady } = useConnection();
   const lab = useLab();
   const events = new Ring<LabEvent>(keptEvents);
-  const goodput = new Rolling(chartSpanMs);
-  const clientsPerNode = new Rolling(chartSpanMs);
+  const goodput = markRaw(new Rolling(chartSpanMs));
+  const clientsPerNode = markRaw(new Rolling(chartSpanMs));
   const byId = new Map<string, Handoff>();
   const handoffs = shallowRef<readonly Handoff[]>([]);
   const lastSample = shallowRef<LiveSample | null>(null);

@@ -32,7 +32,7 @@ export function playHandoff(lab: LabState, plan: HandoffPlan, dice: Dice): Hando
   const messages: LadderMessage[] = [];
   let now = 0;
   let share = 0;
-  const work = () => (now += 0.15 + dice.tail(dice.next() < 0.12 ? 9 : 0.5));
+  const work = (late = 0) => (now += 0.15 + dice.tail(dice.next() < late ? 14 : 0.4));
   const errorOf = (id: string) => lab.hosts.find((h) => h.id === id)?.clock?.errorMs ?? null;
   const step = (name: string, column: string, predictedMs: number | null = null, since = now) => {
     steps.push({ name, column, at: now, errorMs: errorOf(column), predictedMs, measuredMs: predictedMs === null ? null : now - since });
@@ -47,7 +47,7 @@ export function playHandoff(lab: LabState, plan: HandoffPlan, dice: Dice): Hando
   const exchange = (name: string, label: [string, string], at: string, via: string | null) => {
     const since = now;
     const there = send(label[0], at, client, via, `${label[0]} ${group.home} → ${plan.client.address}`);
-    work();
+    work(0.15);
     const back = send(label[1], client, at, via, `${label[1]} ${plan.client.address} → ${group.home}`);
     step(name, at, there + back, since);
     work();

@@ -1,0 +1,2 @@
+/// <reference types="vite/client" />
+declare const __VUE_OPTIONS_API__: boolean;

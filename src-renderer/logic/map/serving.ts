@@ -1,0 +1,37 @@
+import type { Client } from "../../../src-shared/api/app/lab.ts";
+import type { MapLayout } from "./layout.ts";
+import type { Point } from "./stress.ts";
+
+/** A curve from where clients are to the member that serves them. `from` is a client's id, or a site's where clients are taken together. */
+export interface Band {
+  readonly id: string;
+  readonly from: string;
+  readonly member: string;
+  readonly path: string;
+  readonly width: number;
+}
+
+const fewClients = 40;
+
+export function servingBands(clients: readonly Client[], layout: MapLayout): Band[] {
+  const together = clients.length > fewClients;
+  const sites = new Map(layout.sites.map((site) => [site.id, site]));
+  const counts = new Map<string, { from: string; member: string; start: Point; end: Point; count: number }>();
+  for (const client of clients) {
+    const end = client.servedBy === null ? undefined : layout.hosts.get(client.servedBy);
+    const start = together ? sites.get(client.site) : layout.clients.get(client.id);
+    if (!end || !start || client.servedBy === null) continue;
+    const from = together ? client.site : client.id;
+    const key = `${from} ${client.servedBy}`;
+    const known = counts.get(key);
+    counts.set(key, { from, member: client.servedBy, start, end, count: (known?.count ?? 0) + 1 });
+  }
+  return [...counts].map(([id, { from, member, start, end, count }]) => ({ id, from, member, path: curve(start, end), width: together ? 1 + Math.sqrt(count) : 2 }));
+}
+
+/** Bent a little to its left, so that two opposite ones do not cover each other. */
+export function curve(a: Point, b: Point): string {
+  const [mx, my] = [(a.x + b.x) / 2, (a.y + b.y) / 2];
+  const [dx, dy] = [b.x - a.x, b.y - a.y];
+  return `M${a.x.toFixed(1)} ${a.y.toFixed(1)}Q${(mx - dy * 0.14).toFixed(1)} ${(my + dx * 0.14).toFixed(1)} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`;
+}
