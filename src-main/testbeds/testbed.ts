@@ -16,6 +16,8 @@ export interface HostHandle {
   readonly interface: string | undefined;
   readonly ssh: SshTarget;
   readonly sudo: Sudo;
+  /** A Node that the host may use although its login would not find it, such as ours where the host shares our file system. */
+  readonly nodePath?: string;
 }
 
 /** What a person asks for: one link, in one direction or both, and what to change about it. */

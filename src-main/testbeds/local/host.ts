@@ -16,6 +16,7 @@ export class Host {
   readonly plan: PlannedHost;
   /** Where its sshd listens, on the lab's management network. */
   readonly address: string;
+  /** Path of the script that process 1 runs. */
   readonly #script: string;
   readonly #log: string;
   readonly #timeNamespaces: boolean;
@@ -44,7 +45,7 @@ export class Host {
     const log = openSync(this.#log, "a", 0o600);
     const offset = this.plan.clockOffsetSeconds;
     const clocks = this.#timeNamespaces ? ["--time", "--monotonic", String(offset), "--boottime", String(offset)] : [];
-    const unshare = ["unshare", "--mount", "--pid", "--uts", "--ipc", ...clocks, "--fork", "--kill-child", "sh", "-c", this.#script];
+    const unshare = ["unshare", "--mount", "--pid", "--uts", "--ipc", ...clocks, "--fork", "--kill-child", "sh", this.#script];
     const child = spawn("nsenter", [`--net=/run/netns/${hostNamespace(this.plan)}`, ...unshare], { stdio: ["ignore", log, log], env: systemEnvironment });
     closeSync(log);
     this.#process = child;

@@ -45,11 +45,8 @@ export class Lab {
     for (const scope of ["all", "default"]) await writeFile(`/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`, "1");
     await must("nsenter", [`--net=/run/netns/${wireNamespace}`, "sh", "-c", "for s in all default; do echo 1 > /proc/sys/net/ipv6/conf/$s/disable_ipv6; done"]);
     await batch(["-n", wireNamespace], wireCommands(all));
-    const log = openSync(this.#folder.log, "a", 0o600);
-    this.#emulator = await EmulatorProcess.start(emulatorConfigOf(this.#plan, this.#record.seed), log);
-    closeSync(log);
     progress(`starting ${all.length} hosts`);
-    const results = await Promise.allSettled(all.map((i) => this.#makeHost(i)));
+    const results = await Promise.allSettled([this.#startEmulator(), ...all.map((i) => this.#makeHost(i))]);
     const failed = results.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
     await this.#writeKnownHosts();
@@ -95,7 +92,7 @@ export class Lab {
       kind: "local",
       up: true,
       since: this.#record.startedAt,
-      hosts: [...this.#hosts.values()].map((host) => ({ name: host.plan.name, up: host.up, detail: host.detail })),
+      hosts: this.#plan.hosts.map(({ name }) => ({ name, up: this.#host(name).up, detail: this.#host(name).detail })),
       links: linkStatus(this.#plan, this.#links),
       traffic: report.pairs,
       emulator: { lateness: report.lateness, drops: report.drops },
@@ -118,6 +115,15 @@ export class Lab {
     throw new Problem({ code: "lab.unknownHost", what: `the lab ${this.#folder.name} has no host ${name}`, remedy: `Hosts: ${[...this.#hosts.keys()].join(", ")}.` });
   }
 
+  async #startEmulator(): Promise<void> {
+    const log = openSync(this.#folder.log, "a", 0o600);
+    try {
+      this.#emulator = await EmulatorProcess.start(emulatorConfigOf(this.#plan, this.#record.seed), log);
+    } finally {
+      closeSync(log);
+    }
+  }
+
   async #setLinks(links: Links): Promise<void> {
     await this.#running.setLinks(linkTable(this.#plan, links));
     this.#links = links;
@@ -134,6 +140,7 @@ export class Lab {
     const own = `/run/lab/hosts/${plan.name}`;
     const data = this.#folder.host(plan.name);
     const places = { etc: join(own, "etc"), sharedEtc: sharedEtcFolder, root: join(own, "root"), data: join(data, "data"), network: join(own, "network") };
+    const script = join(own, "start");
     await mkdir(places.root, { recursive: true });
     await mkdir(places.data, { recursive: true });
     const clientKey = await readFile(`${this.#folder.clientKey}.pub`, "utf8");
@@ -145,9 +152,10 @@ export class Lab {
     await makeKey(join(places.etc, "ssh/ssh_host_ed25519_key"), plan.name);
     await writeFile(places.network, hostCommands(this.#plan, index));
     const password = plan.sudo === "password" ? await readFile(this.#folder.password, "utf8") : undefined;
+    await writeFile(script, hostScript(plan, places, { rootless: this.#record.rootless, password }), { mode: 0o600 });
     const host = new Host(plan, {
       address: managementAddress(index),
-      script: hostScript(plan, places, { rootless: this.#record.rootless, password }),
+      script,
       log: join(data, "log"),
       timeNamespaces: existsSync("/proc/self/ns/time"),
     });

@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
@@ -55,6 +55,7 @@ export async function labUp(source: string | LabPlan, options: LabUpOptions = {}
     const record: LabRecord = { version: 1, plan, rootless, packages, startedAt: Date.now(), seed: options.seed ?? randomInt(2 ** 31) };
     await writeFile(folder.record, JSON.stringify(record), { mode: 0o600 });
     await writeFile(folder.sshConfig, sshConfigText(folder, plan), { mode: 0o600 });
+    if (rootless) noteTun(progress);
     await startSupervisor(folder, record, progress);
     return await openLab(plan.name);
   } catch (error) {
@@ -103,6 +104,15 @@ export async function labDownAll(): Promise<string[]> {
 function requireLinux(): void {
   if (process.platform === "linux") return;
   throw new Problem({ code: "lab.needsLinux", what: "a local lab needs Linux", remedy: "Use remote hosts (a fleet file) instead, or run this on Linux.", exitCode: exitCodes.environment });
+}
+
+/** A user namespace cannot make device nodes, so hosts have /dev/net/tun only as the machine has it. */
+function noteTun(progress: (what: string) => void): void {
+  try {
+    accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
+  } catch {
+    progress("note: ordinary users may not open /dev/net/tun here, so the userspace data plane cannot have a TUN device (sudo modprobe tun && sudo chmod 0666 /dev/net/tun)");
+  }
 }
 
 /** Makes the lab's folder ours; a dead lab of that name is cleared away first. */
