@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createReadStream, createWriteStream } from "node:fs";
 import { rename } from "node:fs/promises";
 import { finished } from "node:stream/promises";
@@ -195,7 +196,7 @@ class Pen {
     const all = Buffer.concat(this.#waiting);
     this.#waiting = [];
     this.#length = 0;
-    if (!this.#out.write(all)) await new Promise<void>((resolve, reject) => this.#out.once("drain", resolve).once("error", reject));
+    if (!this.#out.write(all)) await once(this.#out, "drain");
   }
 }
 
@@ -220,7 +221,7 @@ export async function annotateCapture(file: string, comments: ReadonlyMap<number
       if (block.kind === "section") await pen.write(sectionHeader({ application: "anycast-lab" }));
       else if (block.kind === "interface") await pen.write(interfaceDescription(block.interface));
       else if (block.kind === "statistics")
-        await pen.write(interfaceStatistics({ interface: block.interface, timeNs: BigInt(Date.now()) * 1_000_000n, received: block.received ?? 0, dropped: block.dropped ?? 0 }));
+        await pen.write(interfaceStatistics({ interface: block.interface, timeNs: block.timeNs, received: block.received ?? 0, dropped: block.dropped ?? 0 }));
       else if (block.kind === "packet") {
         const { interface: index, timeHigh, timeLow, originalLength, direction, data } = block.packet;
         const comment = comments.get(packet);

@@ -14,23 +14,15 @@ export function countedHandoffs(records: readonly HandoffRecord[]): CountedHando
 /** Every latency that some mode's total could depend on is offered to the fit, so that one which should not count is found to have coefficient 0. */
 const offeredTerms = ["L_KH", "L_HC", "L_DA", "L_AC"];
 
-/** One fit per mode that was run with latencies varied enough to tell its terms apart; others are left out. */
+/** One fit per mode that was run with latencies varied enough to tell its terms apart, or at least L_CS from L_SS; others are left out. */
 export function regressions(records: readonly HandoffRecord[]): RegressionRecord[] {
   return byMode(records).flatMap(([mode, handoffs]) => {
     const fit = fitted(handoffs.map((handoff) => ({ y: handoff.measuredMs, terms: pick(handoff.latencies, varied(handoffs)) })));
-    if (!fit) return [];
     const paper = fitted(handoffs.filter(isPaperCase).map((handoff) => ({ y: handoff.measuredMs, terms: { CS: handoff.latencies.L_AC as number, SS: handoff.latencies.L_DA as number } })));
-    return [
-      {
-        mode,
-        terms: { ...fit.coefficients },
-        coefCS: paper?.coefficients.CS ?? null,
-        coefSS: paper?.coefficients.SS ?? null,
-        interceptMs: fit.intercept,
-        r2: fit.r2,
-        n: fit.n,
-      },
-    ];
+    // Crossed points alone tell L_CS from L_SS, but not the hops that these consist of.
+    const whole = fit ?? paper;
+    if (!whole) return [];
+    return [{ mode, terms: fit ? { ...fit.coefficients } : {}, coefCS: paper?.coefficients.CS ?? null, coefSS: paper?.coefficients.SS ?? null, interceptMs: whole.intercept, r2: whole.r2, n: whole.n }];
   });
 }
 

@@ -83,7 +83,7 @@ function mean(values: readonly number[]): number | null {
 export function seriesCsv(rows: readonly SeriesRow[]): string {
   return csv(
     ["time_ms", "client", "goodput_down_mbit_per_s", "goodput_up_mbit_per_s", "rtt_ms", "retransmits", "serving_node"],
-    rows.map((r) => [r.timeMs, r.client, round(r.downMbit, 3), round(r.upMbit, 3), round(r.rttMs, 3), r.retransmits, r.servingNode]),
+    rows.map((r) => [r.timeMs, r.client, round(r.downMbit, 6), round(r.upMbit, 6), round(r.rttMs, 3), r.retransmits, r.servingNode]),
   );
 }
 

@@ -36,7 +36,7 @@ export type CaptureBlock =
   | { readonly kind: "section" }
   | { readonly kind: "interface"; readonly interface: CapturedInterface }
   | { readonly kind: "packet"; readonly packet: CapturedPacket }
-  | { readonly kind: "statistics"; readonly interface: number; readonly received: number | null; readonly dropped: number | null }
+  | { readonly kind: "statistics"; readonly interface: number; readonly timeNs: bigint; readonly received: number | null; readonly dropped: number | null }
   | { readonly kind: "other"; readonly type: number };
 
 const maxBlock = 16 * 1024 * 1024;
@@ -118,7 +118,8 @@ export class PcapngReader {
           if (code === 4) received = number;
           if (code === 5) dropped = number;
         }
-        return { kind: "statistics", interface: view.getUint32(0, true), received, dropped };
+        const timeNs = (BigInt(view.getUint32(4, true)) << 32n) | BigInt(view.getUint32(8, true));
+        return { kind: "statistics", interface: view.getUint32(0, true), timeNs, received, dropped };
       }
       default:
         return { kind: "other", type };
