@@ -7,7 +7,7 @@ import type { DataPacket } from "./packet.ts";
 import type { NodeEffect, NodeInput, Role, VirtualNode } from "./network.ts";
 
 /** A client's "connections": what its packets said, in the order in which they were taken in. That is the state that moves. */
-type Session = readonly unknown[];
+type Session = unknown[];
 
 /**
  * A member of a group with an application that only writes down what clients say to X, so that a test can tell whether anything was lost, doubled or
@@ -60,8 +60,11 @@ export class MemberRole implements Role {
   #onData(packet: DataPacket, now: Millis): readonly NodeEffect[] {
     const client = packet.source;
     const session = this.sessions.get(client);
-    this.sessions.set(client, [...(session ?? []), packet.data]);
-    if (session) return [];
+    if (session) {
+      session.push(packet.data);
+      return [];
+    }
+    this.sessions.set(client, [packet.data]);
     this.#node.plane.serve(this.group.view.home, client);
     return this.#give({ kind: "activity", client, active: true }, now);
   }

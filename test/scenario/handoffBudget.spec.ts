@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { parseAddress, type Address } from "../../src-shared/net/address.ts";
-import { predict } from "../../src-shared/predict/predict.ts";
+import { coefficients, predict } from "../../src-shared/predict/predict.ts";
 import type { GroupView } from "../../src-shared/protocol/core/group/effects.ts";
 import { MemberRole } from "../../src-shared/sim/memberRole.ts";
 import { VirtualNetwork, type Happening } from "../../src-shared/sim/network.ts";
 import { serveCorrespondent } from "../../src-shared/sim/roles.ts";
+import { seededRandom } from "../../src-shared/stats/random.ts";
+import { leastSquares } from "../../src-shared/stats/regression.ts";
 
 const X = parseAddress("2001:db8:f::1");
 const H = parseAddress("2001:db8:f::ff");
@@ -20,12 +22,12 @@ class World {
   readonly roles = new Map<string, MemberRole>();
   sent = 0;
 
-  constructor(seed: string) {
+  constructor(seed: string, paths: Readonly<Record<keyof typeof latency, number>> = latency) {
     this.network = new VirtualNetwork(seed);
     const { network } = this;
     const h = network.node("H", { address: H, attracts: [X] });
     const c = network.node("C", { address: C });
-    for (const [pair, latencyMs] of Object.entries(latency)) network.link(pair.charAt(0), pair.charAt(1), { latencyMs });
+    for (const [pair, latencyMs] of Object.entries(paths)) network.link(pair.charAt(0), pair.charAt(1), { latencyMs });
     serveCorrespondent(c);
     for (const [name, address] of members) {
       const view: GroupView = { id: "g", home: X, homeAgent: H, self: name, contact: "K", members, lifetimeSeconds: 420 };
@@ -130,6 +132,25 @@ describe("a group on the virtual network", () => {
     expect(world.server).toEqual(["K"]);
     const heard = world.roles.get("K")?.sessions.get(C) as number[];
     expect(heard.toSorted((a, b) => a - b)).toEqual(Array.from({ length: world.sent }, (_, i) => i + 1));
+  });
+
+  it("gives a regression over random latencies just the coefficients of the budget", () => {
+    const random = seededRandom("latencies");
+    const measured = (mode: "full" | "prepared", start: string) =>
+      Array.from({ length: 12 }, (_, i) => {
+        const paths = { ...latency, KH: random.below(60), HC: random.below(60), KA: random.below(60), AC: random.below(60) };
+        const world = new World(`${mode} ${i}`, paths);
+        if (mode === "prepared") world.prepare();
+        world.handOver("h", "A", mode);
+        return { terms: { KH: paths.KH, HC: paths.HC, DA: paths.KA, AC: paths.AC }, y: world.at("h", "firstPacket") - world.at("h", start) };
+      });
+    for (const [mode, start] of [["full", "homeTestInit"], ["prepared", "frozen"]] as const) {
+      const { KH, HC, DA, AC } = coefficients(mode) as Record<string, number>;
+      const fit = leastSquares(measured(mode, start));
+      expect(fit.intercept).toBeCloseTo(0, 6);
+      expect(Object.values(fit.coefficients)).toEqual(close([KH, HC, DA, AC] as number[]));
+      expect(fit.r2).toBeCloseTo(1, 9);
+    }
   });
 
   it("repeats itself for one seed", () => {
