@@ -65,9 +65,10 @@ export function dump(fd: number, known: { readonly peerEnded: boolean }): TcpSna
   const reason = whyNotMovable(fd);
   if (reason) throw new NotMovable(reason);
   const finAcknowledged = info.state === tcpState.finWait2;
-  const send = readSendQueue(fd, ended, finAcknowledged);
   const receive = readReceiveQueue(fd);
-  selectQueue(fd, repairQueue.none);
+  // Last, and left selected: a frozen socket's pacing timer goes on sending queued data unless the send queue is under repair (tcp_write_xmit), and
+  // the client would then acknowledge more than the acceptor believes sent, which its kernel ignores for ever.
+  const send = readSendQueue(fd, ended, finAcknowledged);
   return {
     local: localEndpoint(fd),
     peer: peerEndpoint(fd),
