@@ -73,7 +73,7 @@ export class MobileNodeRole implements Role {
     switch (input.kind) {
       case "packet":
         if (input.packet.source === this.#wish.homeAgent) return this.#register({ kind: "packet", packet: input.packet, mobilityHeader: input.mobilityHeader }, now);
-        return this.#onPacket(input.packet, input.mobilityHeader);
+        return this.#onPacket(input.packet, input.mobilityHeader, input.at);
       case "wake":
         return [...(now >= (this.#registrationWake ?? Infinity) ? this.#register({ kind: "wake" }, now) : []), ...this.#retransmit(now)];
       case "data":
@@ -96,15 +96,15 @@ export class MobileNodeRole implements Role {
     return effects;
   }
 
-  #onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): readonly NodeEffect[] {
+  #onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis): readonly NodeEffect[] {
     const work = this.optimisation;
     if (!work) return [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];
     if (packet.message.kind === "homeTest" && "cookies" in work.home) {
-      const outcome = homeTestAnswered(work.home, packet, 0);
+      const outcome = homeTestAnswered(work.home, packet, at);
       return outcome.ok ? this.#continue({ ...work, home: outcome }) : [{ do: "drop", reason: outcome.reason, packet }];
     }
     if (packet.message.kind === "careOfTest" && "cookies" in work.careOf) {
-      const outcome = careOfTestAnswered(work.careOf, packet, 0);
+      const outcome = careOfTestAnswered(work.careOf, packet, at);
       return outcome.ok ? this.#continue({ ...work, careOf: outcome }) : [{ do: "drop", reason: outcome.reason, packet }];
     }
     if (packet.message.kind !== "bindingAcknowledgement" || !work.awaited) return [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];

@@ -2,7 +2,7 @@ import type { Address } from "../../net/address.ts";
 import { signBindingUpdate, verifyBindingAcknowledgement } from "../wire/authenticator.ts";
 import type { MobilityOption, MobilityPacket } from "../wire/message.ts";
 import { bindingStatus, refusesBinding } from "./bindingStatus.ts";
-import { backOff, LIFETIME_UNIT_S } from "./limits.ts";
+import { backOff, LIFETIME_UNIT_S, MAX_TOKEN_LIFETIME_MS } from "./limits.ts";
 import { isWithinSequences } from "./sequence.ts";
 import type { Millis, Random } from "./step.ts";
 
@@ -32,9 +32,9 @@ export interface CareOfProbe extends Probe {
   readonly careOf: Address;
 }
 
-/** What a test brought: a keygen token of 8 bytes, good for 210 s, and the index of the client's nonce behind it. Or why the packet does not count. */
+/** What a test brought: a keygen token of 8 bytes, the index of the client's nonce behind it, and until when it is good. Or why the packet does not count. */
 export type TestOutcome =
-  | { readonly ok: true; readonly token: Uint8Array; readonly nonceIndex: number }
+  | { readonly ok: true; readonly token: Uint8Array; readonly nonceIndex: number; readonly usableUntil: Millis }
   | { readonly ok: false; readonly reason: string };
 
 const COOKIE_LENGTH = 8;
@@ -55,14 +55,14 @@ export function homeTestTimer(probe: HomeProbe, now: Millis): { readonly probe: 
   return now < probe.retryAt ? { probe } : transmitHomeTest(probe, now);
 }
 
-/** §11.6.2: a Home Test counts only from the client to the home address, through the home tunnel, with a cookie of ours. */
-export function homeTestAnswered(probe: HomeProbe, packet: MobilityPacket, _at: Millis): TestOutcome {
+/** §11.6.2: a Home Test counts only from the client to the home address, through the home tunnel, with a cookie of ours. It came at `at`. */
+export function homeTestAnswered(probe: HomeProbe, packet: MobilityPacket, at: Millis): TestOutcome {
   const { message, tunnel } = packet;
   if (message.kind !== "homeTest") return ignored("not a home test");
   if (packet.source !== probe.client) return ignored("home test from another node");
   if (packet.destination !== probe.home) return ignored("home test not to the home address");
   if (tunnel?.source !== probe.tunnel.destination || tunnel.destination !== probe.tunnel.source) return ignored("home test outside the home tunnel");
-  return answered(probe, message);
+  return answered(probe, message, at);
 }
 
 /** §11.6.1: a Care-of Test Init from the care-of address, on the direct path. */
@@ -79,12 +79,12 @@ export function careOfTestTimer(probe: CareOfProbe, now: Millis): { readonly pro
 }
 
 /** §11.6.2: a Care-of Test counts only from the client to the care-of address, not tunnelled, with a cookie of ours. */
-export function careOfTestAnswered(probe: CareOfProbe, packet: MobilityPacket, _at: Millis): TestOutcome {
+export function careOfTestAnswered(probe: CareOfProbe, packet: MobilityPacket, at: Millis): TestOutcome {
   const { message } = packet;
   if (message.kind !== "careOfTest") return ignored("not a care-of test");
   if (packet.source !== probe.client) return ignored("care-of test from another node");
   if (packet.destination !== probe.careOf || packet.tunnel) return ignored("care-of test not to the care-of address");
-  return answered(probe, message);
+  return answered(probe, message, at);
 }
 
 function transmitHomeTest(probe: HomeProbe, now: Millis): { readonly probe: HomeProbe; readonly packet: MobilityPacket } {
@@ -108,9 +108,9 @@ function transmitted<P extends Probe>(probe: P, now: Millis): P {
   return { ...probe, sent, retryAt: now + backOff(sent) };
 }
 
-function answered(probe: Probe, test: { readonly cookie: Uint8Array; readonly token: Uint8Array; readonly nonceIndex: number }): TestOutcome {
+function answered(probe: Probe, test: { readonly cookie: Uint8Array; readonly token: Uint8Array; readonly nonceIndex: number }, at: Millis): TestOutcome {
   for (let i = 0; i < Math.min(probe.sent, COOKIES); i++) {
-    if (sameBytes(cookieOf(probe, i), test.cookie)) return { ok: true, token: test.token, nonceIndex: test.nonceIndex };
+    if (sameBytes(cookieOf(probe, i), test.cookie)) return { ok: true, token: test.token, nonceIndex: test.nonceIndex, usableUntil: at + MAX_TOKEN_LIFETIME_MS };
   }
   return ignored("cookie is not ours");
 }
