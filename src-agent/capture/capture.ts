@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import type { Writable } from "node:stream";
 import koffi from "koffi";
-import { enhancedPacket, interfaceDescription, interfaceStatistics, sectionHeader, timeHalves } from "../../src-shared/pcapng/write.ts";
+import { interfaceDescription, interfaceStatistics, PacketPen, sectionHeader } from "../../src-shared/pcapng/write.ts";
 import { captureProgram, wholeFrame, type CaptureFilter } from "./filter.ts";
 import { PacketRing } from "./ring.ts";
 
@@ -53,14 +53,28 @@ export async function runCapture(options: CaptureOptions, out: Writable, stop: A
   }
 }
 
-/** Writes what is there in one piece. True when `out` asks for a pause. */
+const pieceLength = 1 << 18;
+/** Larger than any frame that a ring block can hold. */
+const longestFrame = 1 << 18;
+
+/** Writes what is there, in large pieces. True when `out` asks for a pause. */
 function drainInto(ring: PacketRing, out: Writable): boolean {
-  const blocks: Uint8Array[] = [];
-  ring.drain((frame) => {
-    const about = { interface: 0, ...timeHalves(frame.seconds, frame.nanoseconds), originalLength: frame.originalLength, direction: frame.outgoing ? ("out" as const) : ("in" as const) };
-    blocks.push(enhancedPacket(about, frame.data));
+  let buffer = Buffer.allocUnsafe(pieceLength);
+  let pen = new PacketPen(buffer);
+  let full = false;
+  const flush = () => {
+    if (pen.length > 0) full = !out.write(buffer.subarray(0, pen.length)) || full;
+  };
+  ring.drain((seconds, nanoseconds, originalLength, outgoing, data) => {
+    if (!pen.fits(data.length)) {
+      flush();
+      buffer = Buffer.allocUnsafe(Math.max(pieceLength, Math.min(longestFrame, data.length) + 64));
+      pen = new PacketPen(buffer);
+    }
+    pen.packet(seconds, nanoseconds, originalLength, outgoing, data);
   });
-  return blocks.length > 0 && !out.write(Buffer.concat(blocks));
+  flush();
+  return full;
 }
 
 /** Resolves when the kernel has handed over a block, or on `stop`. */

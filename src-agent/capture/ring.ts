@@ -31,14 +31,8 @@ const blockFirst = 16;
 const headerLength = 48;
 const packetType = headerLength + 10;
 
-/** A frame in the ring, valid until the handler returns. */
-export interface RingFrame {
-  readonly seconds: number;
-  readonly nanoseconds: number;
-  readonly originalLength: number;
-  readonly outgoing: boolean;
-  readonly data: Uint8Array;
-}
+/** Takes a frame of the ring; `data` is valid until it returns. Plain arguments: no object per packet. */
+export type OnFrame = (seconds: number, nanoseconds: number, originalLength: number, outgoing: boolean, data: Uint8Array) => void;
 
 /**
  * A packet socket with a TPACKET_V3 ring: the kernel stamps, filters and cuts frames and hands over whole blocks of them, so a capture costs
@@ -81,7 +75,7 @@ export class PacketRing {
   }
 
   /** Passes on the frames of every block that the kernel has handed over, oldest first, and gives the blocks back. Returns how many frames. */
-  drain(onFrame: (frame: RingFrame) => void): number {
+  drain(onFrame: OnFrame): number {
     let frames = 0;
     for (;;) {
       const base = this.#next * blockSize;
@@ -89,7 +83,7 @@ export class PacketRing {
       const count = this.#view.getUint32(base + blockPackets, true);
       let at = base + this.#view.getUint32(base + blockFirst, true);
       for (let i = 0; i < count; i++) {
-        onFrame(this.#frame(at));
+        this.#pass(at, onFrame);
         at += this.#view.getUint32(at, true);
       }
       frames += count;
@@ -98,16 +92,11 @@ export class PacketRing {
     }
   }
 
-  #frame(at: number): RingFrame {
-    const kept = this.#view.getUint32(at + 12, true);
-    const data = at + this.#view.getUint16(at + 24, true);
-    return {
-      seconds: this.#view.getUint32(at + 4, true),
-      nanoseconds: this.#view.getUint32(at + 8, true),
-      originalLength: this.#view.getUint32(at + 16, true),
-      outgoing: this.#bytes[at + packetType] === PACKET_OUTGOING,
-      data: this.#bytes.subarray(data, data + kept),
-    };
+  #pass(at: number, onFrame: OnFrame): void {
+    const view = this.#view;
+    const data = at + view.getUint16(at + 24, true);
+    const kept = view.getUint32(at + 12, true);
+    onFrame(view.getUint32(at + 4, true), view.getUint32(at + 8, true), view.getUint32(at + 16, true), this.#bytes[at + packetType] === PACKET_OUTGOING, this.#bytes.subarray(data, data + kept));
   }
 
   /** Frames that passed the filter since the start, and those of them for which the ring had no room. */

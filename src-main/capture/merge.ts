@@ -123,9 +123,11 @@ class Source {
     return interfaceDescription({ name: this.host, ...(this.#about ?? { snaplen: 0, comment: "no capture came from this host" }) });
   }
 
+  /** The packet's block with its interface's number in the merged file. */
   encode(index: number): Uint8Array {
-    const { timeHigh, timeLow, originalLength, direction, comments, data } = this.packet as CapturedPacket;
-    return enhancedPacket({ interface: index, timeHigh, timeLow, originalLength, direction, ...(comments.length > 0 && { comment: comments.join("\n") }) }, data);
+    const block = new Uint8Array((this.packet as CapturedPacket).block);
+    new DataView(block.buffer).setUint32(8, index, true);
+    return block;
   }
 
   lastTimeNs(): bigint {
@@ -223,9 +225,8 @@ export async function annotateCapture(file: string, comments: ReadonlyMap<number
       else if (block.kind === "statistics")
         await pen.write(interfaceStatistics({ interface: block.interface, timeNs: block.timeNs, received: block.received ?? 0, dropped: block.dropped ?? 0 }));
       else if (block.kind === "packet") {
-        const { interface: index, timeHigh, timeLow, originalLength, direction, data } = block.packet;
         const comment = comments.get(packet);
-        await pen.write(enhancedPacket({ interface: index, timeHigh, timeLow, originalLength, direction, ...(comment && { comment }) }, data));
+        await pen.write(comment || block.packet.comments.length > 0 ? withComment(block.packet, comment) : block.packet.block);
         packet++;
       }
     }
@@ -235,4 +236,9 @@ export async function annotateCapture(file: string, comments: ReadonlyMap<number
   out.end();
   await finished(out);
   await rename(part, file);
+}
+
+function withComment(packet: CapturedPacket, comment: string | undefined): Uint8Array {
+  const { interface: index, timeHigh, timeLow, originalLength, direction, data } = packet;
+  return enhancedPacket({ interface: index, timeHigh, timeLow, originalLength, direction, ...(comment && { comment }) }, data);
 }

@@ -30,6 +30,8 @@ export interface CapturedPacket {
   readonly originalLength: number;
   readonly data: Uint8Array;
   readonly comments: readonly string[];
+  /** The whole block, for those who only pass it on. */
+  readonly block: Uint8Array;
 }
 
 export type CaptureBlock =
@@ -41,6 +43,7 @@ export type CaptureBlock =
 
 const maxBlock = 16 * 1024 * 1024;
 const decoder = new TextDecoder();
+const none: string[] = [];
 
 /**
  * Reads pcapng as its bytes arrive: little-endian, Ethernet, nanoseconds or microseconds, which is what we write and what Wireshark writes here.
@@ -64,13 +67,13 @@ export class PcapngReader {
       if (length < 12 || length % 4 !== 0 || length > maxBlock) throw new PcapngError("pcapng.broken", this.#offset, `a block says that it is ${length} bytes long`);
       if (bytes.length - at < length) break;
       if (view.getUint32(length - 4, true) !== length) throw new PcapngError("pcapng.broken", this.#offset, "a block's two lengths differ");
-      const block = this.#read(type, bytes.subarray(at + 8, at + length - 4));
+      const block = this.#read(type, bytes.subarray(at, at + length));
       at += length;
       this.#offset += length;
       yield block;
     }
     bytes = bytes.subarray(at);
-    this.#rest = bytes.length === 0 ? bytes : bytes.slice();
+    this.#rest = new Uint8Array(bytes);
   }
 
   /** Bytes of an unfinished last block: 0 for a whole file. */
@@ -92,7 +95,8 @@ export class PcapngReader {
     this.#unitsPerMs = [];
   }
 
-  #read(type: number, body: Uint8Array): CaptureBlock {
+  #read(type: number, whole: Uint8Array): CaptureBlock {
+    const body = whole.subarray(8, whole.length - 4);
     const view = new DataView(body.buffer, body.byteOffset, body.length);
     const need = (length: number) => {
       if (body.length < length) throw new PcapngError("pcapng.broken", this.#offset, `a block of type ${type} is too short`);
@@ -106,7 +110,7 @@ export class PcapngReader {
       }
       case blockType.enhancedPacket: {
         need(20);
-        return { kind: "packet", packet: this.#packet(view, body) };
+        return { kind: "packet", packet: this.#packet(view, body, whole) };
       }
       case blockType.interfaceStatistics: {
         need(12);
@@ -141,7 +145,7 @@ export class PcapngReader {
     return about;
   }
 
-  #packet(view: DataView, body: Uint8Array): CapturedPacket {
+  #packet(view: DataView, body: Uint8Array, block: Uint8Array): CapturedPacket {
     const which = view.getUint32(0, true);
     const unitsPerMs = this.#unitsPerMs[which];
     if (unitsPerMs === undefined) throw new PcapngError("pcapng.broken", this.#offset, `a packet of interface ${which}, which is not described`);
@@ -150,9 +154,9 @@ export class PcapngReader {
     const captured = view.getUint32(12, true);
     if (20 + captured > body.length) throw new PcapngError("pcapng.broken", this.#offset, "a packet is longer than its block");
     let flags = 0;
-    const comments: string[] = [];
+    let comments: string[] = none;
     for (const [code, value] of options(body, 20 + ((captured + 3) & ~3))) {
-      if (code === 1) comments.push(decoder.decode(value));
+      if (code === 1) comments = [...comments, decoder.decode(value)];
       if (code === 2 && value.length === 4) flags = new DataView(value.buffer, value.byteOffset, 4).getUint32(0, true) & 3;
     }
     return {
@@ -164,6 +168,7 @@ export class PcapngReader {
       originalLength: view.getUint32(16, true),
       data: body.subarray(20, 20 + captured),
       comments,
+      block,
     };
   }
 }
