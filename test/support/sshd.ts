@@ -4,7 +4,8 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, 
 import { connect, createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { hostNames } from "../../src-main/ssh/known-hosts.ts";
+import { Duplex } from "node:stream";
+import { hostNames, knownHostName } from "../../src-main/ssh/known-hosts.ts";
 import type { SshTarget } from "../../src-main/ssh/target.ts";
 
 /** Where sshd is: installed, or unpacked in our cache. Undefined when nowhere. */
@@ -27,18 +28,22 @@ export class TestSshd {
   readonly directory: string;
   readonly port: number;
   readonly #process: ChildProcess;
+  readonly #perConnection: readonly string[] | undefined;
 
-  private constructor(directory: string, port: number, process: ChildProcess) {
+  private constructor(directory: string, port: number, process: ChildProcess, perConnection?: readonly string[]) {
     this.directory = directory;
     this.port = port;
     this.#process = process;
+    this.#perConnection = perConnection;
   }
 
   /**
    * Starts it in mount and process namespaces of its own, so that stopping it ends whatever was started through it.
    * `config`: further lines of sshd_config. `hostKeys`: types of host keys. `setup`: shell lines run before, with $DIR, to mount things for this host alone.
+   * `isolated`: a network namespace of its own too, with the address `isolatedAddress` on lo, reached over streams instead of TCP; `withheld` are
+   * capabilities that not even root has there.
    */
-  static async start({ config = [], hostKeys = ["ed25519"], setup = "", authorizedKeys }: SshdOptions = {}): Promise<TestSshd> {
+  static async start({ config = [], hostKeys = ["ed25519"], setup = "", authorizedKeys, isolated = false, withheld = [] }: SshdOptions = {}): Promise<TestSshd> {
     const directory = mkdtempSync(join(tmpdir(), "acl-sshd-"));
     chmodSync(directory, 0o755);
     const port = await freePort();
@@ -46,7 +51,8 @@ export class TestSshd {
     keygen(join(directory, "id_ed25519"), "ed25519");
     writeFileSync(join(directory, "authorized_keys"), authorizedKeys ?? readFileSync(join(directory, "id_ed25519.pub")));
     writeFileSync(join(directory, "passwd"), accounts(directory));
-    writeFileSync(join(directory, "shadow"), `root:*:19000:0:99999:7:::\n${testUser}:*:19000:0:99999:7:::\n`, { mode: 0o600 });
+    const hash = execFileSync("openssl", ["passwd", "-6", testPassword], { encoding: "utf8" }).trim();
+    writeFileSync(join(directory, "shadow"), `root:*:19000:0:99999:7:::\n${testUser}:${hash}:19000:0:99999:7:::\n`, { mode: 0o600 });
     mkdirSync(join(directory, "root-home"), { mode: 0o700 });
     mkdirSync(join(directory, "home"));
     chownSync(join(directory, "home"), testUserId, testUserId);
@@ -72,6 +78,7 @@ export class TestSshd {
     );
     const sshd = findSshd() as string;
     const libraries = join(dirname(dirname(dirname(sshd))), "usr/lib/x86_64-linux-gnu");
+    const daemon = ["env", `LD_LIBRARY_PATH=${libraries}`, sshd, "-f", join(directory, "sshd_config"), "-E", join(directory, "sshd.log")];
     const script = [
       "set -e",
       `DIR=${directory}`,
@@ -79,13 +86,20 @@ export class TestSshd {
       "mkdir /run/sshd",
       "mount --bind $DIR/passwd /etc/passwd",
       "mount --bind $DIR/shadow /etc/shadow",
+      ...(isolated ? ["ip link set lo up", `ip addr add ${isolatedAddress}/64 dev lo nodad`] : []),
       setup,
-      `LD_LIBRARY_PATH=${libraries} exec ${sshd} -D -f $DIR/sshd_config -E $DIR/sshd.log`,
+      isolated ? "touch $DIR/ready; exec sleep infinity" : `exec ${daemon.join(" ")} -D`,
     ].join("\n");
-    const namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
+    const namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", ...(isolated ? ["--net"] : [])];
     const child = spawn("setpriv", ["--pdeathsig", "KILL", "unshare", ...namespaces, "sh", "-c", script], { stdio: ["ignore", "ignore", "inherit"] });
-    await answering(port, child, join(directory, "sshd.log"));
-    return new TestSshd(directory, port, child);
+    if (!isolated) {
+      await answering(port, child, join(directory, "sshd.log"));
+      return new TestSshd(directory, port, child);
+    }
+    await ready(child, join(directory, "ready"));
+    const first = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
+    const bounds = withheld.length > 0 ? ["setpriv", "--bounding-set", withheld.map((name) => `-${name}`).join(",")] : [];
+    return new TestSshd(directory, 22, child, ["nsenter", "--target", first, "--mount", "--pid", "--net", ...bounds, ...daemon, "-i"]);
   }
 
   get keyFile(): string {
@@ -103,7 +117,7 @@ export class TestSshd {
 
   /** Makes this host known (by all or the given keys), as a person would have. */
   trust(types: readonly string[] = ["ed25519"]): void {
-    writeFileSync(this.knownHostsFile, types.map((type) => `[127.0.0.1]:${this.port} ${this.hostKey(type)}\n`).join(""), { flag: "a" });
+    writeFileSync(this.knownHostsFile, types.map((type) => `${knownHostName("127.0.0.1", this.port)} ${this.hostKey(type)}\n`).join(""), { flag: "a" });
   }
 
   /** How to connect to it as root; `change` replaces parts. */
@@ -115,8 +129,17 @@ export class TestSshd {
       port: this.port,
       trust: { names: hostNames("127.0.0.1", this.port), files: [this.knownHostsFile] },
       credentials: { keyFiles: [this.keyFile] },
+      ...(this.#perConnection && { stream: () => this.#session() }),
       ...change,
     };
+  }
+
+  /** A session of an sshd that serves one connection on its stdio. */
+  async #session(): Promise<Duplex> {
+    const [program, ...args] = this.#perConnection as [string, ...string[]];
+    const session = spawn(program, args, { stdio: ["pipe", "pipe", "ignore"] });
+    session.stdin.on("error", () => {});
+    return Duplex.from({ readable: session.stdout, writable: session.stdin });
   }
 
   log(): string {
@@ -148,11 +171,17 @@ function accounts(directory: string): string {
   ].join("\n");
 }
 
+/** The global address of an isolated host, on lo. */
+export const isolatedAddress = "fd00:ac1::1";
+export const testPassword = "open sesame";
+
 export interface SshdOptions {
   readonly config?: readonly string[];
   readonly hostKeys?: readonly string[];
   readonly setup?: string;
   readonly authorizedKeys?: string;
+  readonly isolated?: boolean;
+  readonly withheld?: readonly string[];
 }
 
 /** An ordinary user who exists on every test host alone; home in the host's directory. */
@@ -185,4 +214,13 @@ async function answering(port: number, child: ChildProcess, log: string): Promis
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
   throw new Error(`sshd does not answer on port ${port}`);
+}
+
+async function ready(child: ChildProcess, file: string): Promise<void> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    if (existsSync(file)) return;
+    if (child.exitCode !== null) break;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error("the test host could not be set up; see above");
 }

@@ -1,0 +1,166 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Problem } from "../../problem.ts";
+import { quote } from "../../ssh/quote.ts";
+import type { HostAccess } from "./access.ts";
+import { agentCapabilities, agentIdentity, setprivWords } from "./capabilities.ts";
+import { type HostFacts } from "./facts.ts";
+import type { Installed } from "./install.ts";
+import type { RemotePlaces } from "./places.ts";
+
+const unitTemplate = resolve(import.meta.dirname, "../../../assets/systemd/anycast-lab-agent.service");
+const startSeconds = 20;
+const stopSeconds = 10;
+
+export interface AgentOptions {
+  readonly deployment: string;
+  readonly interface: string;
+  readonly address: string;
+  readonly dataPlane?: "auto" | "kernel" | "ebpf" | "userspace";
+}
+
+/** Whether the pid file's process is an agent of this run directory: $1. Prints its pid. */
+const runningPid = String.raw`
+running() {
+  p=$(cat "$1/agent.pid" 2>/dev/null) || return 1
+  tr '\0' ' ' < "/proc/$p/cmdline" 2>/dev/null | grep -qF -- "--dir $1 " || return 1
+  case $(sed 's/.*) //' "/proc/$p/stat" 2>/dev/null) in ''|Z*|X*) return 1;; esac
+  echo "$p"
+}`;
+
+/** As the agent's user, in the process that becomes the agent: output to the log, pid to the pid file. $0 is the run directory. */
+const become = 'umask 077; cd /; exec </dev/null >>"$0/agent.log" 2>&1; echo $$ >"$0/agent.pid"; exec "$@"';
+
+/** Waits in the host for the control socket. Expects $run; `alive` is defined by how the agent was started. */
+const awaitSocket = String.raw`
+i=0
+while [ $i -lt ${startSeconds * 20} ]; do
+  if [ -S "$run/control.sock" ]; then echo started; exit 0; fi
+  alive || { echo died; exit 0; }
+  sleep 0.05; i=$((i+1))
+done
+echo slow`;
+
+/**
+ * Starts the agent, detached from the SSH session, and waits until its control socket is there. One that runs already from the same files is
+ * left alone; an older one is stopped first. Throws Problem `agent.died` (with its last log lines), `agent.slow`, `host.capability` or `host.noRoot`.
+ */
+export async function startAgent(access: HostAccess, facts: HostFacts, places: RemotePlaces, installed: Installed, options: AgentOptions): Promise<"started" | "running"> {
+  const words = [installed.node, `${installed.agent}/agent.mjs`];
+  const uses = `${installed.agent}\n${installed.node.replace(/\/node$/, "")}\n`;
+  const state = await access.run(`${runningPid}\nif running "$1" >/dev/null; then echo running; elif [ -e "$1/agent.pid" ]; then echo dead; fi; cat "$1/uses" 2>/dev/null`, [places.run]);
+  if (state.stdout === `running\n${uses}`) return "running";
+  if (state.stdout.startsWith("running")) await stopAgent(access, facts, places);
+  const capabilities = await agentCapabilities(access, facts);
+  await prepareRun(access, facts, places, uses, words);
+  if (state.stdout.startsWith("dead")) await cleanAfter(access, facts, places, words, capabilities);
+  const logged = Number((await readAs(access, facts, 'stat -c %s "$1/agent.log" 2>/dev/null || echo 0', [places.run])).trim());
+  const run = [...words, "run", "--dir", places.run, "--host", access.name, "--interface", options.interface, "--address", options.address, "--data-plane", options.dataPlane ?? "auto"];
+  const result = await (facts.systemd ? startUnit(access, facts, places, run, capabilities, options) : startDetached(access, facts, places, run, capabilities));
+  const outcome = result.stdout.trim().split("\n").at(-1);
+  if (outcome === "started") return "started";
+  const evidence = `${result.stderr.trim()}\n${await readAs(access, facts, 'tail -c +"$2" "$1/agent.log" 2>/dev/null | tail -n 20', [places.run, String(logged + 1)])}`.trim();
+  await stopAgent(access, facts, places).catch(() => {});
+  const lastLine = evidence.split("\n").at(-1) ?? "";
+  if (outcome === "slow") throw new Problem({ code: "agent.slow", host: access.name, what: `the agent was not ready within ${startSeconds} s`, remedy: "Look at the host's load and at the log below.", evidence });
+  throw new Problem({ code: "agent.died", host: access.name, what: `the agent ended while starting${lastLine ? `: ${lastLine.slice(0, 300)}` : ""}`, remedy: "Its last log lines are below; preflight tells what the host lacks.", evidence });
+}
+
+/** Ends the agent (waiting for a clean end, then by force, then cleaning up after it). Safe when none runs. Answers how it ended. */
+export async function stopAgent(access: HostAccess, facts: HostFacts, places: RemotePlaces): Promise<"clean" | "forced" | "none"> {
+  const script = String.raw`${runningPid}
+p=$(running "$1") || { [ -e "$1/agent.pid" ] && echo dead || echo none; exit 0; }
+kill -TERM "$p"; i=0
+while [ $i -lt ${stopSeconds * 20} ]; do running "$1" >/dev/null || { echo clean; exit 0; }; sleep 0.05; i=$((i+1)); done
+kill -KILL "$p"; while running "$1" >/dev/null; do sleep 0.05; done; echo forced`;
+  const outcome = (await readAs(access, facts, script, [places.run])).trim();
+  if (facts.systemd) await removeUnit(access, places);
+  if (outcome === "clean" || outcome === "none") return outcome;
+  const words = (await readAs(access, facts, 'cat "$1/command" 2>/dev/null', [places.run])).split("\n").filter((word) => word !== "");
+  if (words.length > 0) await cleanAfter(access, facts, places, words, await agentCapabilities(access, facts));
+  return "forced";
+}
+
+/** Removes the run directory of a stopped agent, and the folders above it that are empty then. */
+export async function removeRun(access: HostAccess, facts: HostFacts, places: RemotePlaces): Promise<void> {
+  await access.run(String.raw`rm -rf "$1"; d=$(dirname "$1"); rmdir "$d" "$(dirname "$d")" 2>/dev/null; true`, [places.run]);
+  if (facts.systemd) await removeUnit(access, places);
+}
+
+/** The words that start our program on a host where it is deployed; undefined where it is not. */
+export async function deployedCommand(access: HostAccess, places: RemotePlaces): Promise<readonly string[] | undefined> {
+  const { stdout } = await access.run('cat "$1/command" 2>/dev/null', [places.run]);
+  const words = stdout.split("\n").filter((word) => word !== "");
+  return words.length > 0 ? words : undefined;
+}
+
+/** The pid of the running agent, if there is one. */
+export async function agentPid(access: HostAccess, places: RemotePlaces): Promise<number | undefined> {
+  const { stdout } = await access.run(`${runningPid}\nrunning "$1"`, [places.run]);
+  return stdout.trim() === "" ? undefined : Number(stdout);
+}
+
+/** The run directory, 0700 and the agent user's own, with a note of what in the store it uses. */
+async function prepareRun(access: HostAccess, facts: HostFacts, places: RemotePlaces, uses: string, words: readonly string[]): Promise<void> {
+  const { uid, gid, login } = agentIdentity(facts);
+  // Where the login is root, files in the agent's directory are touched as the agent's user only: it could have put links there.
+  const make = login ? 'umask 022; mkdir -p "$1" && chmod 700 "$1"' : `umask 022; mkdir -p "$(dirname "$1")" && { [ -d "$1" ] || install -d -m 700 -o ${uid} -g ${gid} "$1"; }`;
+  const made = await access.run(make, [places.run]);
+  if (made.code !== 0) throw new Problem({ code: "deploy.runDirectory", host: access.name, what: `${places.run} could not be made: ${made.stderr.trim()}`, remedy: /no space/i.test(made.stderr) ? "Free some disk space on the host." : "Check the permissions above it." });
+  await readAs(access, facts, 'umask 077; rm -f "$1/control.sock"; printf %s "$2" > "$1/uses"; printf %s "$3" > "$1/command"', [places.run, uses, words.map((w) => `${w}\n`).join("")]);
+}
+
+/** Runs a script as the agent's user: the login itself, or through setpriv where the login is root. */
+async function readAs(access: HostAccess, facts: HostFacts, script: string, args: readonly string[]): Promise<string> {
+  const { uid, gid, login } = agentIdentity(facts);
+  const result = login ? await access.run(script, args) : await access.run(`exec setpriv --reuid ${uid} --regid ${gid} --clear-groups sh -c ${quote(script)} sh "$@"`, args);
+  return result.stdout;
+}
+
+async function startDetached(access: HostAccess, facts: HostFacts, places: RemotePlaces, run: readonly string[], capabilities: readonly string[]) {
+  const start = [...setprivWords(facts, capabilities), "sh", "-c", quote(become), quote(places.run), ...run.map(quote)].join(" ");
+  const script = String.raw`
+run=$1; t=$(mktemp); trap 'cat "$t" >&2; rm -f "$t"' EXIT
+setsid ${start} </dev/null >/dev/null 2>"$t" &
+child=$!
+alive() { case $(sed 's/.*) //' /proc/$child/stat 2>/dev/null) in ''|Z*|X*) return 1;; esac; }
+${awaitSocket}`;
+  return access.runAsRoot(script, [places.run], { timeoutMs: (startSeconds + 20) * 1000 });
+}
+
+async function startUnit(access: HostAccess, facts: HostFacts, places: RemotePlaces, run: readonly string[], capabilities: readonly string[], options: AgentOptions) {
+  const { uid, gid } = agentIdentity(facts);
+  const template = await readFile(unitTemplate, "utf8");
+  const unitQuote = (word: string) => `"${word.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$")}"`;
+  const fill: Record<string, string> = {
+    DEPLOYMENT: options.deployment,
+    HOST: access.name,
+    UID: String(uid),
+    GID: String(gid),
+    CAPABILITIES: capabilities.map((name) => `CAP_${name.toUpperCase()}`).join(" "),
+    COMMAND: ["/bin/sh", "-c", become, places.run, ...run].map(unitQuote).join(" "),
+  };
+  const unit = template.replaceAll(/@([A-Z]+)@/g, (_, key: string) => fill[key] ?? "");
+  const script = String.raw`
+run=$1; unit=$2
+mkdir -p /run/systemd/system && cat > "/run/systemd/system/$unit" && systemctl daemon-reload && systemctl start "$unit" || { echo died; exit 0; }
+alive() { systemctl is-active --quiet "$unit"; }
+${awaitSocket}`;
+  return access.runAsRoot(script, [places.run, unitName(places)], { stdin: unit, timeoutMs: (startSeconds + 20) * 1000 });
+}
+
+async function removeUnit(access: HostAccess, places: RemotePlaces): Promise<void> {
+  await access.runAsRoot('f="/run/systemd/system/$1"; [ -e "$f" ] || exit 0; systemctl stop "$1"; rm -f "$f"; systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null; true', [unitName(places)]);
+}
+
+function unitName(places: RemotePlaces): string {
+  const [deployment, host] = places.run.split("/").slice(-2);
+  return `anycast-lab-${deployment}-${host}.service`;
+}
+
+/** What a killed agent left in the kernel: removed by the program itself, with the same rights. */
+async function cleanAfter(access: HostAccess, facts: HostFacts, places: RemotePlaces, words: readonly string[], capabilities: readonly string[]): Promise<void> {
+  const command = [...setprivWords(facts, capabilities), ...words.map(quote), "clean", "--dir", quote(places.run)].join(" ");
+  const result = await access.runAsRoot(command);
+  if (result.code !== 0) throw new Problem({ code: "agent.notCleaned", host: access.name, what: `what a killed agent left behind could not be removed: ${result.stderr.trim().split("\n").at(-1)}`, remedy: `Restart the host's network, or run there as root: ${words.join(" ")} clean --dir ${places.run}` });
+}
