@@ -105,8 +105,10 @@ class Talker {
     this.child.stdin?.write(`${line}\n`);
   }
 
-  async hears(what: string): Promise<void> {
-    await expect.poll(() => this.said, { timeout: 10_000, interval: 20 }).toContain(what);
+  /** Resolves with everything heard, once `what` is in it, or after ten seconds. */
+  async heard(what: string): Promise<string> {
+    for (const end = Date.now() + 10_000; !this.said.includes(what) && Date.now() < end; ) await wait(20);
+    return this.said;
   }
 }
 
@@ -184,29 +186,29 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
   it("keeps packets while a client is held, and delivers them in order", async () => {
     const { c } = scene.address;
     const talker = scene.talk();
-    await talker.hears("connected");
+    expect(await talker.heard("connected")).toContain("connected");
     talker.say("one");
-    await talker.hears("one\n");
+    expect(await talker.heard("one\n")).toContain("one\n");
     await scene.plane("k").call("hold", X, c);
     for (const line of ["two", "three", "four"]) talker.say(line);
     await wait(300);
     expect(talker.said).not.toContain("two");
     await scene.plane("k").call("release", X, c);
-    await talker.hears("one\ntwo\nthree\nfour\n");
+    expect(await talker.heard("one\ntwo\nthree\nfour\n")).toContain("one\ntwo\nthree\nfour\n");
     talker.say("five");
-    await talker.hears("four\nfive\n");
+    expect(await talker.heard("four\nfive\n")).toContain("four\nfive\n");
   });
 
   it("drops what was kept when a hold is discarded", async () => {
     const { c } = scene.address;
     const talker = scene.talk();
-    await talker.hears("connected");
+    expect(await talker.heard("connected")).toContain("connected");
     await scene.plane("k").call("hold", X, c);
     talker.say("lost at first");
     await wait(100);
     await scene.plane("k").call("discard", X, c);
     // TCP repeats it: nothing of ours did.
-    await talker.hears("lost at first\n");
+    expect(await talker.heard("lost at first\n")).toContain("lost at first\n");
   });
 
   it("relays what it had kept, in order, when a held client moves on", async () => {
@@ -217,9 +219,9 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
     expect(talker.said).toBe("");
     await scene.plane("m").call("serve", X, c);
     await scene.plane("k").call("relay", X, c, m);
-    await talker.hears("connected");
+    expect(await talker.heard("connected")).toContain("connected");
     talker.say("hello");
-    await talker.hears("hello\n");
+    expect(await talker.heard("hello\n")).toContain("hello\n");
     expect((await scene.counters("k")).relayed.packets).toBeGreaterThan(0);
   });
 
@@ -233,7 +235,7 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
     expect(refused.said).toBe("");
     expect(accepted.said).toBe("");
     await scene.plane("m").call("serve", X, c);
-    await accepted.hears("connected");
+    expect(await accepted.heard("connected")).toContain("connected");
   });
 
   it("refuses tunnels of strangers", async () => {
@@ -292,7 +294,7 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
   });
 
   it("takes signalling from the kernel and hands it on, with the time at which it arrived", async () => {
-    const { h, k, m, c, e } = scene.address;
+    const { k, m, c, e } = scene.address;
     const header = "MIP6MH_HoTI(cookie=b'abcdefgh')";
     const heard = (host: string): { hex: string; at: number }[] =>
       scene.plane(host).events.flatMap(({ event, args }) => (event === "packet" ? [{ hex: args[0] as string, at: args[1] as number }] : []));
@@ -317,11 +319,9 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
     expect(heard("k")[0]?.hex.slice(12, 14)).toBe("29");
     for (const host of ["h", "k", "m", "c"]) expect(await scene.plane(host).call("lost")).toBe(0);
 
-    // A host without Mobile IPv6 says so.
-    const hoti = `6000000000103b40`.replace("3b40", "8740") + "20010db80001000000000000000000022".slice(0, 32) + "20010db8000e000000000000000000023".slice(0, 32) + "3b01010000000000" + "6162636465666768";
-    await scene.plane("k").call("send", hoti);
+    // A host without Mobile IPv6 says so: | IPv6 | MH: no next header, length 1, HoTI, checksum, cookie |.
+    const hex = (address: string) => address.replace("::2", "").split(":").map((group) => group.padStart(4, "0")).join("").padEnd(31, "0") + "2";
+    await scene.plane("k").call("send", `6000000000108740${hex(k)}${hex(e)}3b010100000000006162636465666768`);
     await scene.plane("k").until(() => scene.plane("k").events.some(({ event }) => event === "error"), "an ICMPv6 error");
-    expect(e).toBe("2001:db8:e::2");
-    expect(h).toBe("2001:db8:a::2");
   });
 });

@@ -105,6 +105,7 @@ export class PlaneWorld {
   readonly #names: string[] = [];
   readonly #processes: ChildProcess[] = [];
   readonly #hosts: PlaneHost[] = [];
+  readonly #forwarders = new Map<string, { output: string }>();
 
   constructor(prefix: string) {
     this.prefix = prefix;
@@ -116,11 +117,15 @@ export class PlaneWorld {
     return `${this.prefix}-${host}`;
   }
 
-  /** A host on the network 2001:db8:`net`::/64 with address ::2, its interface `eth0`, and the router as its default route. */
-  addHost(host: string, net: string, options: { mtu?: number } = {}): string {
+  /**
+   * A host on the network 2001:db8:`net`::/64 with address ::2, its interface `eth0`, and the router as its default route. With `forwarder`, that
+   * program (given two device names) joins host and router instead of a veth pair.
+   */
+  addHost(host: string, net: string, options: { forwarder?: readonly string[]; mtu?: number } = {}): string {
     this.#add(host);
     const [inside, outside] = [this.namespace(host), this.namespace("r")];
-    run("ip", "link", "add", "eth0", "netns", inside, "type", "veth", "peer", "name", `to-${host}`, "netns", outside);
+    if (options.forwarder) this.#joinBy(options.forwarder, host);
+    else run("ip", "link", "add", "eth0", "netns", inside, "type", "veth", "peer", "name", `to-${host}`, "netns", outside);
     for (const [namespace, device, address] of [
       [inside, "eth0", `2001:db8:${net}::2/64`],
       [outside, `to-${host}`, `2001:db8:${net}::1/64`],
@@ -131,6 +136,19 @@ export class PlaneWorld {
     }
     run("ip", "-n", inside, "-6", "route", "add", "default", "via", `2001:db8:${net}::1`);
     return `2001:db8:${net}::2`;
+  }
+
+  /** Resolves when every forwarder runs. */
+  async forwarding(): Promise<void> {
+    const end = Date.now() + 10_000;
+    while ([...this.#forwarders.values()].some(({ output }) => !output.includes("forwarding"))) {
+      if (Date.now() > end) throw new Error(`a forwarder does not start: ${[...this.#forwarders.values()].map(({ output }) => output).join(" ")}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  forwarderOutput(host: string): string {
+    return this.#forwarders.get(host)?.output ?? "";
   }
 
   /** The router sends `prefix` to `host`. */
@@ -175,6 +193,20 @@ export class PlaneWorld {
     for (const child of this.#processes) child.kill("SIGKILL");
     await Promise.all(this.#hosts.map((host) => (host.child.exitCode === null && host.child.signalCode === null ? host.kill() : undefined)));
     for (const name of this.#names) run("ip", "netns", "del", name);
+  }
+
+  #joinBy(forwarder: readonly string[], host: string): void {
+    const middle = `x-${host}`;
+    this.#add(middle);
+    for (const [device, namespace, end] of [["eth0", host, "inner"], [`to-${host}`, "r", "outer"]] as const) {
+      run("ip", "link", "add", device, "netns", this.namespace(namespace), "type", "veth", "peer", "name", end, "netns", this.namespace(middle));
+      run("ip", "-n", this.namespace(middle), "link", "set", end, "up");
+    }
+    const state = { output: "" };
+    this.#forwarders.set(host, state);
+    const child = this.start(middle, ...forwarder, "inner", "outer");
+    child.stdout?.on("data", (text: Buffer) => (state.output += text.toString()));
+    child.stderr?.on("data", (text: Buffer) => (state.output += text.toString()));
   }
 
   #add(host: string): void {
