@@ -33,6 +33,8 @@ export interface SessionOptions {
   readonly versions: Readonly<Record<string, string>>;
   /** One-way latency in force, ms. */
   readonly latencyMs: (from: string, to: string) => number;
+  /** Called after links were changed, before anything else happens. */
+  readonly onLinks?: () => Promise<void>;
 }
 
 /** What a scenario runs on, bound to a testbed's hosts and their agents. */
@@ -43,12 +45,14 @@ export class HostsSession implements LabSession {
   readonly versions: Readonly<Record<string, string>>;
   readonly latencyMs: (from: string, to: string) => number;
   readonly #testbed: Testbed;
+  readonly #onLinks: (() => Promise<void>) | undefined;
   readonly #hosts: ReadonlyMap<string, AgentHost>;
   readonly #servers: FileServer[] = [];
   readonly #groups = new Map<string, GroupDefinition>();
 
   constructor(options: SessionOptions) {
     this.#testbed = options.testbed;
+    this.#onLinks = options.onLinks;
     this.name = options.testbed.name;
     this.kind = options.testbed.kind;
     this.versions = options.versions;
@@ -103,8 +107,9 @@ export class HostsSession implements LabSession {
     return { managerMono: (before + after) / 2, hostMono: mono, hostWall: wall, errorMs: (after - before) / 2 };
   }
 
-  linkSet(settings: readonly LinkSetting[]): Promise<void> {
-    return this.#testbed.linkSet(settings);
+  async linkSet(settings: readonly LinkSetting[]): Promise<void> {
+    await this.#testbed.linkSet(settings);
+    await this.#onLinks?.();
   }
 
   stopNode(host: string): Promise<void> {

@@ -1,0 +1,42 @@
+import { Command } from "commander";
+import { exitCodes } from "../../problem.ts";
+import { fail, type CommonOptions } from "./output.ts";
+
+const program = new Command("anycast-lab")
+  .description("Build, break and measure Mobile IPv6 anycast groups on real hosts")
+  .showHelpAfterError("(see `npm start -- help`)")
+  .exitOverride();
+
+/** Runs a command's body; its result is the process's exit code, and what it throws is told with its remedy. */
+function act<A extends unknown[]>(body: (...args: A) => Promise<number>): (...args: A) => Promise<void> {
+  return async (...args) => {
+    const options = (args.findLast((a) => a && typeof a === "object" && a.constructor === Object) ?? {}) as CommonOptions;
+    process.exitCode = await body(...args).catch((error: unknown) => fail(error, options));
+  };
+}
+
+function command(name: string, description: string): Command {
+  return program.command(name).description(description).option("--json", "machine-readable output").option("--debug", "show where an error comes from");
+}
+
+command("run <file>", "run a scenario file, or a shipped scenario by name: lab, agents, clients, handovers, report")
+  .option("--out <dir>", "the run folder (default: a dated one below runs/)")
+  .option("--data-plane <kind>", "auto, kernel, ebpf or userspace", "auto")
+  .option("--rootless", "use a user namespace even as root")
+  .option("--keep", "leave the lab up afterwards")
+  .option("--no-capture", "run without packet captures")
+  .action(act(async (file: string, options) => (await import("./run.ts")).runCommand(file, options)));
+
+command("report <run>", "write a run's report anew, or verify its figures")
+  .option("--verify", "recompute the figures from the captures and the clients' own logs alone")
+  .option("--all", "with --verify: show figures that agree, too")
+  .action(act(async (run: string, options) => (await import("./report.ts")).reportCommand(run, options)));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // commander has said what was wrong with the arguments.
+  const { exitCode } = error as { exitCode?: number };
+  process.exitCode = exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+}
+process.exit(process.exitCode ?? exitCodes.ok);

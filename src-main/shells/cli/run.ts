@@ -1,0 +1,54 @@
+import { exitCodes, Problem } from "../../problem.ts";
+import { runExperiment } from "../../services/experiment.ts";
+import type { RunProgress } from "../../services/runner/runner.ts";
+import { describeBound } from "../../report/thresholds.ts";
+import { note, print, printJson, progressLine, table, type CommonOptions } from "./output.ts";
+
+export interface RunCommandOptions extends CommonOptions {
+  readonly out?: string;
+  readonly capture?: boolean;
+  readonly dataPlane?: string;
+  readonly rootless?: boolean;
+  readonly keep?: boolean;
+}
+
+const dataPlanes = ["auto", "kernel", "ebpf", "userspace"] as const;
+
+/** `run FILE`: from nothing to the report. Exit code 0 when every threshold holds. The first Ctrl-C ends the run cleanly. */
+export async function runCommand(file: string, options: RunCommandOptions): Promise<number> {
+  const dataPlane = (options.dataPlane ?? "auto") as (typeof dataPlanes)[number];
+  if (!dataPlanes.includes(dataPlane)) throw new Problem({ code: "usage", what: `there is no data plane "${dataPlane}"`, remedy: `Use one of ${dataPlanes.join(", ")}.`, exitCode: exitCodes.usage });
+  const abort = new AbortController();
+  const interrupt = (): void => {
+    note("ending the run …");
+    abort.abort();
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const line = progressLine();
+  const onProgress = (p: RunProgress): void => line.show(`[${p.done}/${p.total}] ${p.step}${p.remainingSeconds === null ? "" : ` (about ${p.remainingSeconds} s left)`}`);
+  try {
+    const { summary, folder } = await runExperiment(file, {
+      command: `npm start -- run ${file}${options.dataPlane ? ` --data-plane ${dataPlane}` : ""}`,
+      capture: options.capture ?? true,
+      dataPlane,
+      onProgress,
+      onNote: (text) => line.show(text),
+      abort: abort.signal,
+      ...(options.out && { out: options.out }),
+      ...(options.rootless && { rootless: true }),
+      ...(options.keep && { keep: true }),
+    });
+    line.end();
+    if (options.json) {
+      printJson({ ok: summary.ok, out: folder.path, summary });
+    } else {
+      const cell = (value: number | null): string => (value === null ? "–" : Number.isInteger(value) ? String(value) : value.toPrecision(4));
+      print(table(summary.thresholds.map((t) => [t.ok ? "✓" : "✗", t.name, `${cell(t.value)}${t.unit ? ` ${t.unit}` : ""}`, describeBound(t)])));
+      print(`${summary.ok ? "✓ passed" : "✗ failed"}  ${folder.file("report")}`);
+    }
+    return summary.ok ? exitCodes.ok : exitCodes.failed;
+  } finally {
+    line.end();
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  }
+}
