@@ -105,7 +105,8 @@ class World {
   readonly #period: number;
   readonly #lines: [number, number, number][] = [];
   #serving: { readonly member: Host; readonly latency: number } = { member: "k", latency: 10 };
-  #nextLineAt = 500;
+  readonly #received: [at: number, bytes: number][] = [];
+  #nextLineAt = 500.0137;
   #now = 1000;
   #bytes = 0;
   #linkSequence = 0xffff_ff00;
@@ -187,6 +188,7 @@ class World {
     // Back without ceremony: for what follows the client is served by k again.
     this.#echo(at + 1500);
     this.#serving = { member: "k", latency: L_DC };
+    this.#nextLineAt = Math.max(this.#nextLineAt, (this.#lines.at(-1)?.[2] ?? 0) + 0.01);
     this.#now = at + 1500;
   }
 
@@ -210,9 +212,15 @@ class World {
       this.#segment("c", member, at, latency, { fromHome: false, via: member, sequence: this.#bytes, length: text.length });
       this.#segment(member, "c", at + latency, latency, { fromHome: true, via: member, sequence: this.#bytes, length: text.length });
       this.#bytes += text.length;
+      this.#received.push([at + 2 * latency, this.#bytes]);
       this.#lines.push([this.#lines.length, at, at + 2 * latency]);
       this.#segment("c", member, at + 2 * latency, latency, { fromHome: false, via: member, sequence: this.#bytes, length: 0 });
     }
+  }
+
+  /** How much of its stream the client has at a time: what it acknowledges. */
+  #receivedBy(at: number): number {
+    return this.#received.findLast(([when]) => when <= at)?.[1] ?? 0;
   }
 
   #handshake(at: number, latency: number): void {
@@ -264,7 +272,7 @@ class World {
   /** A segment of the client's connection, route-optimised between the client and member `via`. */
   #segment(from: Host, to: Host, at: number, latency: number, segment: { readonly fromHome: boolean; readonly via: Host; readonly sequence: number; readonly length: number; readonly syn?: boolean }): void {
     const flags = segment.syn ? (segment.fromHome ? 0x12 : 0x02) : 0x18;
-    const header = segment.fromHome ? tcp(7, clientPort, (9000 + segment.sequence) >>> 0, (5000 + this.#bytes) >>> 0, flags, segment.length) : tcp(clientPort, 7, (5000 + segment.sequence) >>> 0, (9000 + this.#bytes) >>> 0, flags, segment.length);
+    const header = segment.fromHome ? tcp(7, clientPort, (9000 + segment.sequence) >>> 0, (5000 + this.#bytes) >>> 0, flags, segment.length) : tcp(clientPort, 7, (5000 + segment.sequence) >>> 0, (9000 + this.#receivedBy(at)) >>> 0, flags, segment.length);
     const careOf = addresses[segment.via];
     const packet = segment.fromHome
       ? ipv6(careOf, addresses.c, 60, Buffer.concat([Buffer.from([6, 2, 1, 2, 0, 0, 201, 16]), addressBytes(home), header]))

@@ -72,7 +72,7 @@ function stepBars(record: HandoffRecord, start: number, at: number, y: (ms: numb
     if (from === undefined || to === undefined) return html``;
     const [y1, y2] = [y(from - start), y(to - start)];
     const text = `${step.name}: ${figure(step.measuredMs, 1)} of ${figure(step.predictedMs, 1)} ms`;
-    return html`<rect class="${step === overrun ? "bar over" : "bar"}" x="${at + 12}" y="${y1}" width="10" height="${Math.max(1.5, y2 - y1)}"/><text x="${at + 30}" y="${(y1 + y2) / 2 + 4}">${step === overrun ? `▲ ${text}` : text}</text>`;
+    return html`<rect class="${step === overrun ? "bar over" : "bar"}" x="${at + 12}" y="${y1}" width="10" height="${Math.max(1.5, y2 - y1)}"/><line class="column" x1="${at + 8}" x2="${at + 26}" y1="${y2}" y2="${y2}"/><text x="${at + 30}" y="${(y1 + y2) / 2 + 4}">${step === overrun ? `▲ ${text}` : text}</text>`;
   });
   return html`${bars}`;
 }
