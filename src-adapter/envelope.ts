@@ -26,7 +26,7 @@ export const maximumApplication = maximumAppState / 2;
 export function encodeEnvelope(e: Envelope): Uint8Array {
   if (e.application.length > maximumApplication) throw new RangeError(`${e.application.length} bytes of service state, at most ${maximumApplication}`);
   const flags = (e.endWanted ? flag.endWanted : 0) | (e.closeWanted ? flag.closeWanted : 0) | (e.peerEndSeen ? flag.peerEndSeen : 0);
-  return new Writer().u8(version).u8(flags).u32(e.pending.length).put(e.pending).put(e.application).bytes();
+  return Buffer.concat([new Writer().u8(version).u8(flags).u32(e.pending.length).bytes(), e.pending, e.application]);
 }
 
 /** Throws DecodeError. */

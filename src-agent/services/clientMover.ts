@@ -252,7 +252,7 @@ export class ClientMover {
   async #settleHandshakes(home: Address, client: Address): Promise<void> {
     const ports = this.#has.servicesAt(home).map((s) => s.port);
     const until = this.#has.clock.mono() + handshakeWaitMs;
-    while (handshakesUnderWay(home, ports, client) && this.#has.clock.mono() < until) await sleep(handshakePollMs);
+    while ((await handshakesUnderWay(home, ports, client)) && this.#has.clock.mono() < until) await sleep(handshakePollMs);
   }
 
   #checked(home: Address, client: Address, bundle: Uint8Array): readonly BundleEntry[] {

@@ -1,16 +1,16 @@
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { addressBytes, type Address } from "../../src-shared/net/address.ts";
 
 const synReceived = "03";
 
 /**
  * Whether `client` has a handshake half done with [home]:ports: its SYN is answered, its ACK not here. Such a connection exists nowhere that we could
- * write down. Reads the calling thread's network namespace; false when the kernel's table cannot be read.
+ * write down. Reading the kernel's table takes it some ms on hosts with large ones, so it is done off the event loop. False when it cannot be read.
  */
-export function handshakesUnderWay(home: Address, ports: readonly number[], client: Address): boolean {
+export async function handshakesUnderWay(home: Address, ports: readonly number[], client: Address): Promise<boolean> {
   let table: string;
   try {
-    table = readFileSync("/proc/thread-self/net/tcp6", "latin1");
+    table = await readFile("/proc/self/net/tcp6", "latin1");
   } catch {
     return false;
   }

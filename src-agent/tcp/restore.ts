@@ -29,8 +29,8 @@ const SHUT_WR = 1;
 const minimumBuffer = 64 * 1024;
 /** What a served socket may keep unsent: a small queue freezes, travels and restores fast. In bytes. */
 export const unsentLimit = 128 * 1024;
-/** What a client may send ahead of its service: bounds what a slow service makes a move carry. In bytes; 320 Mbit/s over 100 ms still fit. */
-export const receiveLimit = 4 * 1024 * 1024;
+/** What a client may send ahead of its service: bounds what a slow service makes a move carry. In bytes; 160 Mbit/s over 100 ms still fit. */
+export const receiveLimit = 2 * 1024 * 1024;
 
 /**
  * Builds the connection up to its send queue, in repair mode and behind a filter that drops everything: it holds its place, sends nothing and arms

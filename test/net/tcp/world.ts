@@ -1,5 +1,5 @@
 import { execFileSync, fork, spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { HostAnswer, HostCommand } from "./host.ts";
@@ -74,9 +74,12 @@ export class World {
   readonly #names = ["c", "r", "a", "b"].map((name) => `${prefix}${process.pid}${name}`);
   readonly #children = new Set<ChildProcess>();
   readonly #onExit = () => this.#cleanUp();
+  readonly #onTerminate = () => process.exit(143);
 
   constructor() {
+    removeLeftovers();
     process.on("exit", this.#onExit);
+    process.on("SIGTERM", this.#onTerminate);
     const [c, r, a, b] = this.#names as [string, string, string, string];
     for (const name of this.#names) {
       ip("netns", "add", name);
@@ -122,6 +125,7 @@ export class World {
   async close(): Promise<void> {
     await Promise.all([this.a, this.b].map((m) => (m.process.connected ? m.call({ do: "close" }).catch(() => {}) : undefined)));
     process.off("exit", this.#onExit);
+    process.off("SIGTERM", this.#onTerminate);
     this.#cleanUp();
   }
 
@@ -135,6 +139,17 @@ export class World {
       }
     }
     rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Namespaces of test processes that died without cleaning up, and what still runs in them. */
+function removeLeftovers(): void {
+  const names = execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).match(new RegExp(`^${prefix}\\d+[crab]\\b`, "gm")) ?? [];
+  for (const name of names) {
+    const owner = Number(/\d+/.exec(name.slice(prefix.length))?.[0]);
+    if (existsSync(`/proc/${owner}`)) continue;
+    for (const pid of execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split("\n").filter(Boolean)) process.kill(Number(pid), "SIGKILL");
+    ip("netns", "del", name);
   }
 }
 
