@@ -68,21 +68,29 @@ export class Lab {
 
   async stopHost(name: string): Promise<void> {
     const host = this.#host(name);
-    if (!host.up) return;
     await host.stop();
-    await must("ip", ["netns", "delete", hostNamespace(host.plan)]);
-    await this.#running.interfacesChanged();
+    await this.#unplug(host.plan);
   }
 
   async startHost(name: string): Promise<void> {
     const host = this.#host(name);
     if (host.up) return;
     const index = this.#plan.hosts.indexOf(host.plan);
-    if (existsSync(`/run/netns/${hostNamespace(host.plan)}`)) await must("ip", ["netns", "delete", hostNamespace(host.plan)]); // it ended by itself
+    await this.#unplug(host.plan); // still plugged in when it ended by itself
     await batch([], plugCommands(this.#plan, index));
     await batch(["-n", wireNamespace], wireCommands([index]));
     await this.#running.interfacesChanged();
     await host.start();
+  }
+
+  /** Takes a host's network away, with all state in it. Links go first: with its namespace alone they would go later, at some time. */
+  async #unplug(plan: PlannedHost): Promise<void> {
+    if (!existsSync(`/run/netns/${hostNamespace(plan)}`)) return;
+    const index = this.#plan.hosts.indexOf(plan);
+    await must("ip", ["link", "delete", `m${index}`]);
+    await must("ip", ["-n", wireNamespace, "link", "delete", `w${index}`]);
+    await must("ip", ["netns", "delete", hostNamespace(plan)]);
+    await this.#running.interfacesChanged();
   }
 
   async status(): Promise<TestbedStatus> {
