@@ -69,7 +69,7 @@ function controlsBefore(arrivals: Column, window: HandoffWindow, others: readonl
   const length = window.to - window.from;
   const begin = arrivals.length > 0 ? arrivals.at(0) : window.from;
   const end = arrivals.last ?? window.to;
-  const clear = (candidate: HandoffWindow) => candidate.from >= begin && candidate.to <= end && others.every((other) => candidate.to < other.from || candidate.from > other.to);
+  const clear = (candidate: HandoffWindow) => candidate.from >= begin && candidate.to <= end && others.every((other) => candidate.to <= other.from || candidate.from >= other.to);
   const found: HandoffWindow[] = [];
   for (let i = 1; i <= 40 && found.length < controlWindows; i++) {
     const before = { from: window.from - i * length, to: window.to - i * length };

@@ -1,15 +1,12 @@
 import type { ClockSample, RunDescription } from "../../../src-shared/api/summary.ts";
-import { managerMono, type LabSession } from "./session.ts";
+import { managerMono, type ClockReading, type LabSession } from "./session.ts";
 
 const firstReadings = 8;
 const everyMs = 1000;
-/** Of each stretch of this length the best reading is kept. */
+/** Of each stretch of this length one sample is kept. */
 const stretchMs = 20_000;
 
-/**
- * Reads the hosts' clocks all through a run. A reading's error is half its round trip, so the quickest of many is the best one; several are
- * kept over time because clocks drift.
- */
+/** Reads the hosts' clocks all through a run. Several samples are kept over time because clocks drift. */
 export class ClockSampler {
   readonly zero: RunDescription["zero"];
   readonly #session: LabSession;
@@ -55,19 +52,38 @@ export class ClockSampler {
 
   async #read(host: string): Promise<void> {
     const reading = await this.#session.readClock(host);
-    const at = reading.managerMono - this.zero.mono;
-    const sample: ClockSample = {
-      at,
-      monoOffsetMs: reading.hostMono - reading.managerMono,
-      // Against the manager's wall clock as it was at the run's zero, so that a later step of it moves nothing.
-      wallOffsetMs: reading.hostWall - (this.zero.wall + at),
-      errorMs: reading.errorMs,
-    };
     const samples = this.#samples.get(host) ?? [];
     this.#samples.set(host, samples);
+    const at = reading.managerMono - this.zero.mono;
     const last = samples.at(-1);
     const sameStretch = last !== undefined && Math.floor(last.at / stretchMs) === Math.floor(at / stretchMs);
-    if (!sameStretch) samples.push(sample);
-    else if (sample.errorMs < last.errorMs) samples[samples.length - 1] = sample;
+    const bounds = narrowed(reading, sameStretch ? last : undefined, at);
+    const sample: ClockSample = {
+      at,
+      ...bounds,
+      // The host read both its clocks at once, so its wall clock is as well known as the other. Against the manager's wall clock as it was at the
+      // run's zero, so that a later step of that moves nothing.
+      wallOffsetMs: bounds.monoOffsetMs + (reading.hostWall - reading.hostMono) - (this.zero.wall - this.zero.mono),
+    };
+    if (sameStretch) samples[samples.length - 1] = sample;
+    else samples.push(sample);
   }
+}
+
+/** Two clocks drift apart by up to about this, ms per ms. */
+const drift = 50e-6;
+
+/**
+ * The host read its clock somewhere between our question and its answer, so each reading bounds the offset, whatever the asymmetry of the path;
+ * the bounds of several readings must all hold, those of older ones widened by what the clocks may have drifted.
+ */
+function narrowed(reading: ClockReading, last: ClockSample | undefined, at: number): Pick<ClockSample, "monoOffsetMs" | "errorMs"> {
+  const offset = reading.hostMono - reading.managerMono;
+  const alone = { monoOffsetMs: offset, errorMs: reading.errorMs };
+  if (!last) return alone;
+  const widened = last.errorMs + (at - last.at) * drift;
+  const low = Math.max(offset - reading.errorMs, last.monoOffsetMs - widened);
+  const high = Math.min(offset + reading.errorMs, last.monoOffsetMs + widened);
+  // Bounds that miss each other: the clock was set, or a reading was wrong about its error. The newest one speaks.
+  return low > high ? alone : { monoOffsetMs: (low + high) / 2, errorMs: (high - low) / 2 };
 }

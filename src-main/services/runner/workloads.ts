@@ -122,7 +122,7 @@ export class Workloads {
       if (!line) return;
       file.append(line);
       if (typeof line.bytes === "number" && line.type === "progress") state.bytes = line.bytes;
-      if (line.type === "end" || (line.type === "progress" && state.bytes > 0) || (line.type === "start" && workload.kind === "echo")) live(true);
+      if (line.type === "end" || (line.type === "progress" && state.bytes > 0) || line.type === "lines") live(true);
     });
     return { workload, process, expectedBytes, state, alive, ended };
   }
