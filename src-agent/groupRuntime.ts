@@ -225,7 +225,7 @@ export class GroupRuntime {
     try {
       const drained = effect.drain ? await connections.drain(home, client, drainLimitMs) : { ms: 0 };
       plane.relay(home, client, effect.relayTo);
-      const released = await connections.release(home, client);
+      const released = await connections.release(home, client, () => this.#ports.tellMember(effect.announce.member, effect.announce.message));
       this.#released.set(handoff, released);
       this.#input({ kind: "collected", handoff, bundle: released.bundle, connections: released.connections, frozenAt: released.frozenAt, drainMs: drained.ms });
       released.destroy();

@@ -165,8 +165,8 @@ export interface Connections {
   drain(home: Address, client: Address, deadlineMs: number): Promise<{ readonly ms: number; readonly empty: boolean }>;
   /** Ends a drain without a handoff. */
   proceed(home: Address, client: Address): void;
-  /** Takes every connection of `client` from its service, freezes them together and writes them down. Rejects with `refused`: all go on as before. */
-  release(home: Address, client: Address): Promise<Released>;
+  /** Takes every connection of `client` from its service, freezes them together and writes them down. Rejects with `refused`: all go on as before. `onFrozen` is called the moment they stand still, before they are written down. */
+  release(home: Address, client: Address, onFrozen?: () => void): Promise<Released>;
   /** Checks a peer's bundle (local address `home`, peer `client`, offered ports, versions, bounds) and builds the sockets, still silent. Throws. */
   prepareAdopt(home: Address, client: Address, bundle: Uint8Array): Prepared;
 }

@@ -43,6 +43,7 @@ const message = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("padding") }),
   z.object({ kind: z.literal("take"), handoff: id, client: address, acceptor: name, mode, drain: z.boolean(), lease, grant: grant.nullable() }),
   z.object({ kind: z.literal("expect"), handoff: id, client: address, donor: name }),
+  z.object({ kind: z.literal("freezing"), handoff: id, client: address }),
   z.object({ kind: z.literal("offer"), handoff: id, client: address, mode, lease, grant: grant.nullable(), connections: count, drainMs: ms }),
   z.object({ kind: z.literal("accepted"), handoff: id, client: address, sequence: u16.nullable(), connections: count, drainMs: ms, bytes: count }),
   z.object({ kind: z.literal("refused"), handoff: id, client: address, step: z.string().max(64), reason: z.string().max(1000), lastSequence: u16.nullable() }),

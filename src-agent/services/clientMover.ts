@@ -84,7 +84,7 @@ export class ClientMover {
     for (const [service, connections] of this.#byService(this.#has.table.of(home, client))) service.proceed(ids(connections));
   }
 
-  async release(home: Address, client: Address): Promise<Released> {
+  async release(home: Address, client: Address, onFrozen: () => void = () => {}): Promise<Released> {
     const { table, servicesAt, clock } = this.#has;
     const name = key(home, client);
     if (this.#releasing.has(name)) throw new ConnectionsError("refused", `${client} is being handed off already`);
@@ -98,18 +98,18 @@ export class ClientMover {
       const taken = await this.#takeOut(connections);
       for (const service of servicesAt(home)) service.listener.acceptWaiting();
       taken.push(...joined.splice(0).map((connection) => ({ connection, phase: "fresh" as const, state: none })));
-      return this.#freeze(taken, clock);
+      return this.#freeze(taken, clock, onFrozen);
     } finally {
       this.#releasing.delete(name);
       for (const connection of joined) this.#giveBack({ connection, phase: "fresh", state: none });
     }
   }
 
-  #freeze(taken: readonly Taken[], clock: Clock): Released {
+  #freeze(taken: readonly Taken[], clock: Clock, onFrozen: () => void): Released {
     const present = taken.filter(({ connection }) => connection.phase !== "gone");
     let result: ReturnType<typeof freezeAll>;
     try {
-      result = freezeAll(present, () => clock.mono());
+      result = freezeAll(present, () => clock.mono(), onFrozen);
     } catch (error) {
       for (const each of present) this.#giveBack(each);
       throw error;
@@ -161,24 +161,26 @@ export class ClientMover {
       connections: entries.length,
       abort: undo,
       activate: () => {
-        const settled = prepared.splice(0).map(({ entry, fd }) => {
+        // The one with the least to copy first: it tells the client soonest that somebody is there.
+        const order = prepared.splice(0).toSorted((a, b) => a.entry.tcp.sendQueue.length - b.entry.tcp.sendQueue.length);
+        let liveAt: number | null = null;
+        const settled = order.map(({ entry, fd }) => {
           const connection = this.#newConnection({ home, client, service: entry.service, port: entry.tcp.local.port, clientPort: entry.tcp.peer.port }, entry.tcp);
           connection.fd = fd;
-          return this.#goLive(connection, entry.phase, entry.state, entry.tcp);
+          return this.#goLive(connection, entry.phase, entry.state, entry.tcp, () => (liveAt ??= clock.mono()));
         });
-        const liveAt = clock.mono();
-        return { liveAt, done: Promise.all(settled).then((reasons) => ({ failed: reasons.filter((reason) => reason !== null) })) };
+        return { liveAt: liveAt ?? clock.mono(), done: Promise.all(settled).then((reasons) => ({ failed: reasons.filter((reason) => reason !== null) })) };
       },
     };
   }
 
   /** Rebuilt socket to live connection to its service. Resolves with null when served, else with the reason; never rejects. */
-  async #goLive(connection: Connection, phase: BundleEntry["phase"], state: Uint8Array, tcp: TcpSnapshot): Promise<string | null> {
+  async #goLive(connection: Connection, phase: BundleEntry["phase"], state: Uint8Array, tcp: TcpSnapshot, onLive: () => void = () => {}): Promise<string | null> {
     const { table, adopt, closing, reset } = this.#has;
     table.add(connection);
     adopt(connection);
     try {
-      const tail = activate(connection.fd, tcp);
+      const tail = activate(connection.fd, tcp, onLive);
       if (phase === "closing") {
         closing.add(connection);
         return null;

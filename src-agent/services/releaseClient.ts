@@ -1,4 +1,4 @@
-import { destroy, dump, freeze, unfreeze, whyNotMovable } from "../tcp/freeze.ts";
+import { destroy, dump, freeze, unfreeze, whyNotMovable, type Standstill } from "../tcp/freeze.ts";
 import type { TcpSnapshot } from "../tcp/snapshot.ts";
 import { encodeBundle, type BundleEntry } from "./bundle.ts";
 import { describeConnection, type Connection } from "./connection.ts";
@@ -30,19 +30,18 @@ export function refuseUnmovable(connections: readonly Connection[]): void {
  * Freezes connections together and writes them down, in one turn of the event loop. Ones that have ended meanwhile come back in `ended`. When one
  * cannot be written down all are thawed and ConnectionsError `refused` says which and why.
  */
-export function freezeAll(taken: readonly Taken[], now: () => number): { readonly frozen: readonly Frozen[]; readonly ended: readonly Taken[]; readonly bundle: Uint8Array; readonly frozenAt: number } {
+export function freezeAll(taken: readonly Taken[], now: () => number, onFrozen: () => void): { readonly frozen: readonly Frozen[]; readonly ended: readonly Taken[]; readonly bundle: Uint8Array; readonly frozenAt: number } {
   const frozen: Frozen[] = [];
   const ended: Taken[] = [];
   let current: Taken | null = null;
-  let stopped = 0;
+  const stood: Standstill[] = [];
   try {
-    for (current of taken) {
-      freeze(current.connection.fd);
-      stopped++;
-    }
+    for (current of taken) stood.push(freeze(current.connection.fd));
     const frozenAt = now();
-    for (current of taken) {
-      const tcp = dump(current.connection.fd, current.connection);
+    onFrozen();
+    for (const [i, standstill] of stood.entries()) {
+      current = taken[i] as Taken;
+      const tcp = dump(current.connection.fd, current.connection, standstill);
       if (tcp) frozen.push({ ...current, tcp });
       else ended.push(current);
     }
@@ -50,7 +49,7 @@ export function freezeAll(taken: readonly Taken[], now: () => number): { readonl
     const bundle = encodeBundle(frozen.map(({ connection, phase, state, tcp }) => ({ service: connection.service, phase, state, tcp })));
     return { frozen, ended, bundle, frozenAt };
   } catch (error) {
-    for (const { connection } of taken.slice(0, stopped)) thaw(connection);
+    for (const { connection } of taken.slice(0, stood.length + 1)) thaw(connection);
     const which = current ? `${describeConnection(current.connection)}: ` : "";
     throw new ConnectionsError("refused", `${which}${(error as Error).message}`);
   }

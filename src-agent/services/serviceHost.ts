@@ -95,8 +95,8 @@ export class ServiceHost implements Connections {
     this.#mover.proceed(home, client);
   }
 
-  release(home: Address, client: Address): Promise<Released> {
-    return this.#mover.release(home, client);
+  release(home: Address, client: Address, onFrozen?: () => void): Promise<Released> {
+    return this.#mover.release(home, client, onFrozen);
   }
 
   prepareAdopt(home: Address, client: Address, bundle: Uint8Array): Prepared {

@@ -28,10 +28,24 @@ export class NotMovable extends Error {
   readonly code = "refused";
 }
 
-/** Stops a connection dead: from now it neither takes nor acknowledges a segment. The filter comes first: repair mode alone keeps acknowledging. */
-export function freeze(fd: number): void {
+/** What a connection had when it came to a stand. */
+export interface Standstill extends Pick<TcpSnapshot, "receiveSequence" | "receiveQueue"> {
+  /** Bytes in the send queue, and how many of them never left; a FIN counts in both. */
+  readonly outstanding: number;
+  readonly unsent: number;
+}
+
+/**
+ * Stops a connection dead: when this returns it neither takes, acknowledges nor sends a segment. The filter comes first: repair mode alone keeps
+ * acknowledging. The send queue comes last and stays selected: only while it is under repair does the pacing timer send nothing (tcp_write_xmit), and a
+ * segment that left after the count would be acknowledged to an acceptor that believes it unsent, whose kernel then ignores the client for ever.
+ */
+export function freeze(fd: number): Standstill {
   attachDropAll(fd);
   setRepair(fd, true);
+  const receive = readReceiveQueue(fd);
+  selectQueue(fd, repairQueue.send);
+  return { ...receive, unsent: unsentBytes(fd), outstanding: outstandingBytes(fd) };
 }
 
 /** Undoes `freeze`; a window probe tells the client that we are still here. */
@@ -56,7 +70,7 @@ export function whyNotMovable(fd: number): string | null {
  * Writes a frozen connection down; null when it has ended meanwhile and there is nothing to move. Throws NotMovable, or SystemCallError.
  * A received FIN is part of RCV.NXT, a sent one of SND.NXT, but neither is in a queue: the sequence numbers kept are those of the bytes.
  */
-export function dump(fd: number, known: { readonly peerEnded: boolean }): TcpSnapshot | null {
+export function dump(fd: number, known: { readonly peerEnded: boolean }, stood: Standstill): TcpSnapshot | null {
   const info = tcpInfo(fd);
   if (info.state === tcpState.close) return null;
   const ended = isOneOf(info.state, [tcpState.finWait1, tcpState.finWait2, tcpState.closing, tcpState.lastAck]);
@@ -65,10 +79,7 @@ export function dump(fd: number, known: { readonly peerEnded: boolean }): TcpSna
   const reason = whyNotMovable(fd);
   if (reason) throw new NotMovable(reason);
   const finAcknowledged = info.state === tcpState.finWait2;
-  const receive = readReceiveQueue(fd);
-  // Last, and left selected: a frozen socket's pacing timer goes on sending queued data unless the send queue is under repair (tcp_write_xmit), and
-  // the client would then acknowledge more than the acceptor believes sent, which its kernel ignores for ever.
-  const send = readSendQueue(fd, ended, finAcknowledged);
+  const send = readSendQueue(fd, stood, ended, finAcknowledged);
   return {
     local: localEndpoint(fd),
     peer: peerEndpoint(fd),
@@ -79,7 +90,8 @@ export function dump(fd: number, known: { readonly peerEnded: boolean }): TcpSna
     timestamp: info.options & tcpOption.timestamps ? (timestampClock(fd) & ~1) >>> 0 : null,
     window: repairWindow(fd),
     ...send,
-    ...receive,
+    receiveSequence: stood.receiveSequence,
+    receiveQueue: stood.receiveQueue,
     ended,
     peerEnded: known.peerEnded || isOneOf(info.state, [tcpState.closeWait, tcpState.lastAck, tcpState.closing]),
     rtt: info.rtt,
@@ -90,12 +102,10 @@ export function dump(fd: number, known: { readonly peerEnded: boolean }): TcpSna
   };
 }
 
-function readSendQueue(fd: number, ended: boolean, finAcknowledged: boolean): Pick<TcpSnapshot, "sendSequence" | "sentBytes" | "sendQueue"> {
-  selectQueue(fd, repairQueue.send);
+function readSendQueue(fd: number, { outstanding, unsent }: Standstill, ended: boolean, finAcknowledged: boolean): Pick<TcpSnapshot, "sendSequence" | "sentBytes" | "sendQueue"> {
   const fin = ended ? 1 : 0;
-  const length = outstandingBytes(fd) - (finAcknowledged ? 0 : fin);
+  const length = outstanding - (finAcknowledged ? 0 : fin);
   // The FIN counts as unsent until everything before it has gone out.
-  const unsent = unsentBytes(fd);
   const sentBytes = unsent > 0 ? length - (unsent - fin) : length;
   const sendSequence = (queueSequence(fd) - fin - length) >>> 0;
   return { sendSequence, sentBytes, sendQueue: bounded(fd, length, "send queue") };

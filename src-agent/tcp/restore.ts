@@ -65,10 +65,10 @@ export function prepare(s: TcpSnapshot): number {
 }
 
 /**
- * Makes a prepared connection live: the send queue as it was, repair mode off (a window probe leaves), then what had never been sent. Returns the tail
+ * Makes a prepared connection live (`onLive` is called right before its first packet leaves): the send queue as it was, repair mode off (a window probe leaves), then what had never been sent. Returns the tail
  * that the kernel did not take, normally empty; the service must send it first. Throws SystemCallError; the caller then resets the connection.
  */
-export function activate(fd: number, s: TcpSnapshot): Uint8Array {
+export function activate(fd: number, s: TcpSnapshot, onLive: () => void = () => {}): Uint8Array {
   limitUnsent(fd, null);
   selectQueue(fd, repairQueue.send);
   const sent = s.sendQueue.subarray(0, s.sentBytes);
@@ -76,6 +76,7 @@ export function activate(fd: number, s: TcpSnapshot): Uint8Array {
   const queued = sendAll(fd, sent);
   selectQueue(fd, repairQueue.none);
   detachFilter(fd);
+  onLive();
   setRepair(fd, false);
   trySetInt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   const rest = s.sendQueue.subarray(queued);

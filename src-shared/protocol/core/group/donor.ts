@@ -27,7 +27,16 @@ export function startDonation(name: HandoffName, take: Extract<MemberMessage, { 
   const until = now + collectLimitMs;
   return {
     state: { ...name, lease: take.lease, grant: take.grant, phase: "collecting", until },
-    effects: [{ do: "collect", handoff: name.handoff, client: name.client, drain: take.drain, relayTo: view.members.get(name.acceptor) as Address }],
+    effects: [
+      {
+        do: "collect",
+        handoff: name.handoff,
+        client: name.client,
+        drain: take.drain,
+        relayTo: view.members.get(name.acceptor) as Address,
+        announce: { member: name.acceptor, message: { kind: "freezing", handoff: name.handoff, client: name.client } },
+      },
+    ],
   };
 }
 

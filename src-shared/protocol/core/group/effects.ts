@@ -42,8 +42,11 @@ export type GroupEffect =
   | { readonly do: "send"; readonly packet: MobilityPacket; readonly mark?: Mark }
   | { readonly do: "tellMember"; readonly member: string; readonly message: MemberMessage; readonly mark?: Mark }
   | Mark
-  /** Donor: relay what arrives from now on, then stop, freeze and dump all connections of the client; comes back as `collected` or `notCollected`. */
-  | { readonly do: "collect"; readonly handoff: string; readonly client: Address; readonly drain: boolean; readonly relayTo: Address }
+  /**
+   * Donor: relay what arrives from now on, then stop, freeze and dump all connections of the client; comes back as `collected` or `notCollected`.
+   * `announce` is sent the moment they stand still, so that a packet on the wire shows when that was.
+   */
+  | { readonly do: "collect"; readonly handoff: string; readonly client: Address; readonly drain: boolean; readonly relayTo: Address; readonly announce: { readonly member: string; readonly message: MemberMessage } }
   /** Donor: the acceptor has them; forget ours. Or: take them up again where they stopped; comes back as `reinstated`. */
   | { readonly do: "forget"; readonly handoff: string; readonly client: Address }
   | { readonly do: "reinstate"; readonly handoff: string; readonly client: Address }

@@ -164,6 +164,8 @@ export class Group {
         this.#early.delete(message.handoff);
         return early ? this.#offer(early.from, early.message, early.at, now) : [];
       }
+      case "freezing":
+        return [];
       case "offer":
         return this.#offer(from, message, at, now);
       case "accepted":

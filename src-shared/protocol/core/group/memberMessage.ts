@@ -33,6 +33,8 @@ export type MemberMessage =
     }
   /** Contact -> acceptor, when the donor is another member: expect an offer from `donor`, so that packets it relays early are kept. */
   | { readonly kind: "expect"; readonly handoff: string; readonly client: Address; readonly donor: string }
+  /** Donor -> acceptor: the client's connections stand still; the offer follows. Asks for nothing: it shows on the wire when that was. */
+  | { readonly kind: "freezing"; readonly handoff: string; readonly client: Address }
   /** Donor -> acceptor: the client's connections (opaque here) and the right to bind it. */
   | {
       readonly kind: "offer";
