@@ -33,9 +33,10 @@ export async function deployAgents(testbed: Testbed, options: LabAgentsOptions =
   return gather(accesses, await deploy(accesses, { deployment: testbed.name, bundle, ...(dataPlane && { dataPlane }), ...(onProgress && { onProgress }) }));
 }
 
-/** Connects to agents that run already. Rejects as `deployAgents` does, code `agent.notRunning` where there is none. */
-export async function attachAgents(testbed: Testbed, options: Pick<LabAgentsOptions, "ask"> = {}): Promise<LabAgents> {
-  const accesses = testbed.hosts().map((handle) => new HostAccess(handle, options.ask));
+/** Connects to agents that run already, of all hosts or `only` some. Rejects as `deployAgents` does, code `agent.notRunning` where there is none. */
+export async function attachAgents(testbed: Testbed, options: Pick<LabAgentsOptions, "ask"> & { readonly only?: readonly string[] } = {}): Promise<LabAgents> {
+  const handles = testbed.hosts().filter((handle) => options.only?.includes(handle.name) ?? true);
+  const accesses = handles.map((handle) => new HostAccess(handle, options.ask));
   return gather(accesses, await attach(accesses, testbed.name));
 }
 

@@ -1,10 +1,12 @@
 import { Command } from "commander";
 import { exitCodes } from "../../problem.ts";
+import { addLabCommands } from "./lab/register.ts";
 import { fail, type CommonOptions } from "./output.ts";
 
 const program = new Command("anycast-lab")
   .description("Build, break and measure Mobile IPv6 anycast groups on real hosts")
   .showHelpAfterError("(see `npm start -- help`)")
+  .enablePositionalOptions()
   .exitOverride();
 
 /** Runs a command's body; its result is the process's exit code, and what it throws is told with its remedy. */
@@ -32,8 +34,17 @@ command("report <run>", "write a run's report anew, or verify its figures")
   .option("--all", "with --verify: show figures that agree, too")
   .action(act(async (run: string, options) => (await import("./report.ts")).reportCommand(run, options)));
 
+addLabCommands(program, act);
+
+command("bench [name] [words...]", "run a benchmark; without a name, list them")
+  .passThroughOptions()
+  .action(act(async (name: string | undefined, words: string[], options) => (await import("./bench.ts")).benchCommand(name, words, options)));
+
+command("doctor", "what this machine has for labs and fleets, with remedies").action(act(async (options) => (await import("./doctor.ts")).doctorCommand(options)));
+
 try {
-  await program.parseAsync();
+  if (process.argv.length === 2) program.outputHelp();
+  else await program.parseAsync();
 } catch (error) {
   // commander has said what was wrong with the arguments.
   const { exitCode } = error as { exitCode?: number };
