@@ -72,6 +72,7 @@ export class World {
   readonly a: Member;
   readonly b: Member;
   readonly #names = ["c", "r", "a", "b"].map((name) => `${prefix}${process.pid}${name}`);
+  #moves = 0;
   readonly #children = new Set<ChildProcess>();
   readonly #onExit = () => this.#cleanUp();
   readonly #onTerminate = () => process.exit(143);
@@ -108,6 +109,35 @@ export class World {
   route(member: Member): void {
     const site = member === this.a ? "b1" : "b2";
     ip("-n", this.#names[1] as string, "-6", "route", "replace", `${home}/128`, "via", `2001:db8:${site}::2`);
+  }
+
+  /** Offers a service on both members. */
+  async offer(name: string, port: number, serve: readonly string[] | null, test = false): Promise<void> {
+    await Promise.all([this.a, this.b].map((m) => m.call({ do: "offer", home, name, port, serve, test })));
+  }
+
+  /** Moves everything of the client from `from` to the other member, as an agent does it. */
+  async move(from: Member): Promise<{ readonly to: Member; readonly connections: number; readonly bytes: number; readonly failed: readonly string[] }> {
+    const to = this.other(from);
+    const handoff = `move${this.#moves++}`;
+    const { bundle, connections } = await from.call<{ bundle: Uint8Array; connections: number }>({ do: "release", home, client, handoff });
+    await to.call({ do: "prepareAdopt", home, client, handoff, bundle });
+    this.route(to);
+    await from.call({ do: "destroy", handoff });
+    const { failed } = await to.call<{ failed: string[] }>({ do: "activate", handoff });
+    return { to, connections, bytes: bundle.length, failed };
+  }
+
+  /** A TCP counter of a namespace, by its name in /proc/net/snmp. */
+  tcpCounter(namespace: string, name: string): number {
+    const lines = execFileSync("ip", ["netns", "exec", namespace, "cat", "/proc/net/snmp"], { encoding: "utf8" }).split("\n").filter((line) => line.startsWith("Tcp:"));
+    const [names = [], values = []] = lines.map((line) => line.split(" "));
+    return Number(values[names.indexOf(name)]);
+  }
+
+  /** Packets to the client vanish at the router, or no longer. */
+  cutOffClient(cut: boolean): void {
+    ip("-n", this.#names[1] as string, "-6", "route", cut ? "add" : "del", "blackhole", `${client}/128`);
   }
 
   other(member: Member): Member {
