@@ -44,7 +44,7 @@ export const brokenRules: readonly BrokenRule[] = [
   rule("Binding Errors are limited", "correspondent.ts", "return taken ? { state: next, effects: [{ do: \"send\", packet }] }", "return true ? { state: next, effects: [{ do: \"send\", packet }] }"),
   rule("a used binding asks for a refresh", "bindingCache.ts", "return entry.used ? Math.min(entry.refreshAt, entry.expiresAt) : entry.expiresAt;", "return entry.expiresAt;"),
   rule("an unused binding does not", "bindingCache.ts", "return entry.used ? Math.min(entry.refreshAt, entry.expiresAt) : entry.expiresAt;", "return Math.min(entry.refreshAt, entry.expiresAt);"),
-  rule("bindings end with their lifetime", "correspondent.ts", "if (now >= entry.expiresAt) return endBinding", "if (now >= entry.expiresAt + 1000) return endBinding"),
+  rule("bindings end with their lifetime", "bindingCache.ts", "this.#expiresAt[slot] = entry.expiresAt;", "this.#expiresAt[slot] = entry.expiresAt + 1000;"),
   rule("persistent unreachable deletes", "correspondent.ts", "counted.unreachable >= UNREACHABLE_COUNT &&", "false &&"),
   rule("one burst of unreachable does not", "correspondent.ts", "now - counted.unreachableSince >= UNREACHABLE_MS)", "true)"),
   rule("a home test counts only through the home tunnel", "returnRoutability.ts", "if (tunnel?.source !== probe.tunnel.destination || tunnel.destination !== probe.tunnel.source)", "if (false)"),
