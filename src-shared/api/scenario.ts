@@ -109,10 +109,19 @@ const stepFields = Object.fromEntries(Object.entries(stepShapes).map(([key, shap
 const level = z.union([z.number(), z.string().max(64)]);
 export type Level = z.infer<typeof level>;
 
+const when = z.record(z.string(), z.union([level, z.array(level)]));
+const oneName = (step: object) => Object.keys(step).filter((key) => key !== "when").length === 1;
+
 /** One step: an object with one key, the step's name; and `when`, which names the only levels of factors at which it is carried out. */
+const simpleStep = z
+  .strictObject({ ...stepFields, when: when.optional() })
+  .refine(oneName, `exactly one of ${stepNames.join(", ")}`)
+  .meta({ minProperties: 1, maxProperties: 2 });
+
+/** A step, or `parallel`: lists of steps that run side by side, until the last has ended. */
 export const scenarioStep = z
-  .strictObject({ ...stepFields, when: z.record(z.string(), z.union([level, z.array(level)])).optional() })
-  .refine((step) => Object.keys(step).filter((key) => key !== "when").length === 1, `exactly one of ${stepNames.join(", ")}`)
+  .strictObject({ ...stepFields, parallel: z.array(z.array(simpleStep).min(1)).min(2).max(100).optional(), when: when.optional() })
+  .refine(oneName, `exactly one of ${[...stepNames, "parallel"].join(", ")}`)
   .meta({ minProperties: 1, maxProperties: 2 });
 export type ScenarioStep = z.infer<typeof scenarioStep>;
 

@@ -69,6 +69,7 @@ function stepMisfits(scenario: ScenarioFile, list: "before" | "steps" | "after")
       return typeof value === "string" ? oneOf([...at, key], value, "workload", names) : value.flatMap((name, i) => oneOf([...at, key, i], name, "workload", names));
     };
     const found = [...several("start"), ...several("stop")];
+    step.parallel?.forEach((steps, lane) => steps.forEach((inner, i) => found.push(...check(inner, [...at, "parallel", lane, i]))));
     for (const key of ["optimise", "prepare", "discardTokens", "handOver", "expect"] as const) {
       const value = step[key];
       if (value) found.push(...oneOf([...at, key, "client"], value.client, "client", clients));

@@ -19,12 +19,14 @@ export interface Stage {
 
 /** A step's name and target in one line, for logs and progress. */
 export function describeStep(step: ScenarioStep): string {
+  if (step.parallel) return `parallel: ${step.parallel.map((lane) => lane.length).join(" and ")} steps`;
   const [name, value] = Object.entries(step).find(([key]) => key !== "when") as [string, unknown];
   return `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`;
 }
 
 /** Carries out one step. Rejects with a Problem when it can't be done; a refused handoff is recorded instead. */
 export async function perform(step: ScenarioStep, point: ExperimentPoint, repetition: number, stage: Stage): Promise<void> {
+  if (step.parallel) return sideBySide(step.parallel, point, repetition, stage);
   const { session, scenario, events, workloads, handoffs } = stage;
   const { contact, address } = scenario.group;
   const about = (client: string) => ({ home: address, client: addressOf(session, client) });
@@ -46,6 +48,17 @@ export async function perform(step: ScenarioStep, point: ExperimentPoint, repeti
   if (step.stopNode !== undefined) await session.stopNode(step.stopNode);
   if (step.killAgent !== undefined) await session.killAgent(step.killAgent);
   if (step.expect) await handoffs.expect(step.expect);
+}
+
+/** Runs lists of steps at once. The first failure is what the whole step fails with, after every list has come to its end. */
+async function sideBySide(lanes: NonNullable<ScenarioStep["parallel"]>, point: ExperimentPoint, repetition: number, stage: Stage): Promise<void> {
+  const outcomes = await Promise.allSettled(
+    lanes.map(async (steps) => {
+      for (const step of steps) await perform(step, point, repetition, stage);
+    }),
+  );
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed) throw failed.reason;
 }
 
 const optimisePatienceMs = 10_000;

@@ -66,6 +66,7 @@ describe("scenario file", () => {
     ["a threshold without bound", "atMost: 1000", "unit: ms", 20, "thresholds[0]", /exactly one of/],
     ["an unknown metric", "max(clientGapMs)", "max(happiness)", 20, "thresholds[0].metric", /clientGapMs/],
     ["a factor that is none", "mode: full", 'mode: "${mode}"', 17, "steps[2].handOver.mode", /no factors/],
+    ["a wrong name in a parallel step", "- start: chat", "- parallel: [[{ start: chat }], [{ wait: 1 s }, { optimise: { client: z } }]]", 15, "steps[0].parallel[1][1].optimise.client", /"z" is no client/],
     ["two workloads of one name", "steps:", "  - { kind: echo, name: chat, client: c, service: talk, period: 10 ms }\nsteps:", 14, "workloads[1].name", /already/],
   ];
   it.each(broken)("says where: %s", (_, from, to, line, path, message) => {
@@ -98,7 +99,7 @@ describe("scenario file", () => {
 describe("shipped scenarios", () => {
   it("quickstart moves one client five times among three members, between 5 and 95 percent, and another too", () => {
     const { points, scenario } = parseScenario("quickstart.yaml", shipped("quickstart"));
-    const handoffs = points[0]?.steps.flatMap((step) => step.handOver ?? []) ?? [];
+    const handoffs = points[0]?.steps.flatMap((step) => step.parallel?.flat() ?? [step]).flatMap((step) => step.handOver ?? []) ?? [];
     const first = handoffs.filter((h) => h.client === "c1");
     expect(first).toHaveLength(5);
     expect(new Set(first.map((h) => h.to)).size).toBe(3);

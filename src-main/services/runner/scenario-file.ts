@@ -78,9 +78,14 @@ function filledIn(steps: unknown, point: ExperimentPoint, source: YamlSource): u
 
 function parseSteps(steps: unknown, point: ExperimentPoint, source: YamlSource): ScenarioStep[] {
   const parsed = z.array(scenarioStep).safeParse(steps);
-  if (parsed.success) return parsed.data.filter((step) => isMeant(step, point.values));
+  if (parsed.success) return meant(parsed.data, point);
   const where = Object.entries(point.levels).map(([name, level]) => `${name} = ${level}`);
   throw invalid(source.file, issuesOf(parsed.error, source, ["steps"]).map((issue) => ({ ...issue, message: `${issue.message} (with ${where.join(", ")})` })));
+}
+
+/** The steps that are carried out at a point, also inside parallel ones. */
+function meant(steps: readonly ScenarioStep[], point: ExperimentPoint): ScenarioStep[] {
+  return steps.filter((step) => isMeant(step, point.values)).map((step) => (step.parallel ? { ...step, parallel: step.parallel.map((lane) => meant(lane, point)) } : step));
 }
 
 /** Whether a step's `when` fits the point. */
