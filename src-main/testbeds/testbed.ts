@@ -43,8 +43,8 @@ export interface TestbedStatus {
   readonly hosts: readonly { readonly name: string; readonly up: boolean; readonly detail: string }[];
   readonly links: readonly LinkStatus[];
   readonly traffic: readonly PairCounters[];
-  /** The emulator's own error, and packets it could not attribute to a pair, by reason; undefined where links are real. */
-  readonly emulator: { readonly lateness: Lateness; readonly drops: Readonly<Record<string, number>> } | undefined;
+  /** The emulator's own error since the last status, packets it could not attribute to a pair, by reason, and packets under way; undefined where links are real. */
+  readonly emulator: { readonly lateness: Lateness; readonly drops: Readonly<Record<string, number>>; readonly waiting: number; readonly waitingBytes: number } | undefined;
 }
 
 /** A set of hosts with links between them: made by us (`local`) or found (`fleet`). Every rejection is a Problem. */

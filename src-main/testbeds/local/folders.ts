@@ -76,3 +76,10 @@ export class LabFolder {
     });
   }
 }
+
+/** Whatever was thrown, with a full disk below the labs' folder told as Problem `lab.diskFull`. */
+export function asLabProblem(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== "ENOSPC" && code !== "EDQUOT" && !/\bENOSPC\b|No space left/.test(message)) return error;
+  return new Problem({ code: "lab.diskFull", what: `no space left below ${labsFolder()}`, remedy: "Free space there, or set XDG_STATE_HOME to another disk.", exitCode: exitCodes.environment, cause: error });
+}

@@ -103,7 +103,7 @@ export class Lab {
       hosts: this.#plan.hosts.map(({ name }) => ({ name, up: this.#host(name).up, detail: this.#host(name).detail })),
       links: linkStatus(this.#plan, this.#links),
       traffic: report.pairs,
-      emulator: { lateness: report.lateness, drops: report.drops },
+      emulator: { lateness: report.lateness, drops: report.drops, waiting: report.waiting, waitingBytes: report.waitingBytes },
     };
   }
 

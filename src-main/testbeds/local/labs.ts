@@ -9,7 +9,7 @@ import type { LabPlan } from "../../../src-shared/api/labPlan.ts";
 import { exitCodes, Problem } from "../../problem.ts";
 import { readLab } from "../labFile.ts";
 import { askSupervisor, notRunning, type StartMessage } from "./control.ts";
-import { LabFolder, labsFolder } from "./folders.ts";
+import { asLabProblem, LabFolder, labsFolder } from "./folders.ts";
 import { LocalLab, sshConfigText } from "./localLab.ts";
 import type { LabRecord } from "./labRecord.ts";
 import { runMapped, startInNamespaces } from "./namespaces.ts";
@@ -60,7 +60,7 @@ export async function labUp(source: string | LabPlan, options: LabUpOptions = {}
     return await openLab(plan.name);
   } catch (error) {
     await removeFiles(folder);
-    throw diskFull(error) ?? error;
+    throw asLabProblem(error);
   }
 }
 
@@ -124,7 +124,7 @@ async function claim(folder: LabFolder): Promise<void> {
       await writeOwner(folder, process.pid);
       return;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw diskFull(error) ?? error;
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw asLabProblem(error);
     }
     if ((await labState(folder)) !== "dead") break;
     await removeFiles(folder);
@@ -199,10 +199,4 @@ async function removeFiles(folder: LabFolder): Promise<void> {
     await runMapped("rm", ["-rf", "--", folder.path]);
     await rm(folder.path, { recursive: true, force: true });
   }
-}
-
-function diskFull(error: unknown): Problem | undefined {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
-  return new Problem({ code: "lab.diskFull", what: `no space left below ${labsFolder()}`, remedy: "Free space there, or set XDG_STATE_HOME to another disk.", exitCode: exitCodes.environment, cause: error });
 }

@@ -16,7 +16,9 @@ const gatewayLinkLocal = "fe80::1";
 
 export const hostNamespace = (host: PlannedHost) => `host-${host.name}`;
 export const managementAddress = (index: number) => `${managementPrefix}.1.${index + 1}`;
+/** Fixed, so that neighbour entries stay right when a host is started again. */
 const hostMac = (index: number) => `02:4c:ab:01:00:${(index + 1).toString(16).padStart(2, "0")}`;
+const managementMac = (index: number) => hostMac(index).replace("02:4c:ab:01", "02:4c:ab:02");
 
 /** `ip -batch` input for the supervisor's namespace: the two networks without hosts. */
 export const coreCommands = [`netns add ${wireNamespace}`, "link set lo up", "link add mgmt type bridge stp_state 0 forward_delay 0", `addr add ${managementPrefix}.0.1/16 dev mgmt`, "link set mgmt up", ""].join("\n");
@@ -26,7 +28,7 @@ export function plugCommands(plan: LabPlan, index: number): string {
   const namespace = hostNamespace(plan.hosts[index] as PlannedHost);
   return [
     `netns add ${namespace}`,
-    `link add m${index} type veth peer name mgmt netns ${namespace}`,
+    `link add m${index} type veth peer name mgmt address ${managementMac(index)} netns ${namespace}`,
     `link set m${index} master mgmt up`,
     `link set m${index} type bridge_slave isolated on`,
     `link add w${index} mtu ${plan.mtu} netns ${wireNamespace} type veth peer name ${dataInterface} address ${hostMac(index)} mtu ${plan.mtu} netns ${namespace}`,

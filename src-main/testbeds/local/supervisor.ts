@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:net";
 import { createInterface } from "node:readline";
 import { asProblem } from "../../problem.ts";
 import { controlRequest, problemText, type ControlReply, type ControlRequest, type StartMessage } from "./control.ts";
-import { LabFolder } from "./folders.ts";
+import { asLabProblem, LabFolder } from "./folders.ts";
 import { Lab } from "./lab.ts";
 import type { LabRecord } from "./labRecord.ts";
 import { openSshGate } from "./sshGate.ts";
@@ -55,7 +55,7 @@ async function answer(line: string): Promise<ControlReply> {
   try {
     return { ok: true, value: await perform(controlRequest.parse(JSON.parse(line))) };
   } catch (error) {
-    return { ok: false, problem: problemText(asProblem(error)) };
+    return { ok: false, problem: problemText(asProblem(asLabProblem(error))) };
   }
 }
 
@@ -87,6 +87,6 @@ try {
   await openControl();
   say({ ready: true });
 } catch (error) {
-  say({ failed: problemText(asProblem(error)) });
+  say({ failed: problemText(asProblem(asLabProblem(error))) });
   await end(1);
 }
