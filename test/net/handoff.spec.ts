@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AgentWorld, pause, until } from "../support/agentWorld.ts";
 
 const isRoot = process.platform === "linux" && process.getuid?.() === 0;
@@ -26,6 +26,7 @@ process.stdin.on("data", () => {
 
 let world: AgentWorld;
 let client: ChildProcess | null = null;
+beforeAll(() => AgentWorld.prepare());
 afterEach(async () => {
   client?.kill();
   client = null;

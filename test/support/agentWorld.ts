@@ -23,7 +23,7 @@ export interface WorldHost {
 }
 
 /**
- * Real agents, straight from source, in namespaces around one router, without SSH and without delay: what the protocol does on real packets, seen by
+ * Real agents in namespaces around one router, without SSH and without delay: what the protocol does on real packets, seen by
  * itself. `close` removes everything, also after a failure half-way.
  */
 export class AgentWorld {
@@ -40,6 +40,12 @@ export class AgentWorld {
 
   namespace(host: string): string {
     return `${this.#prefix}-${host}`;
+  }
+
+  /** The bundle that hosts get, made anew when sources are newer. */
+  static async prepare(): Promise<void> {
+    const { agentIsBuilt, buildAgent } = await import("../../scripts/build-agent.mjs");
+    if (!agentIsBuilt()) await buildAgent();
   }
 
   /** Makes the router and the hosts; the home prefix is routed to host `h`. */
@@ -77,11 +83,11 @@ export class AgentWorld {
     const host = this.host(name);
     const dir = join(this.#directory, name);
     const args = ["run", "--dir", dir, "--host", name, "--interface", "eth0", "--address", host.address, "--data-plane", dataPlane];
-    host.agent = spawn("ip", ["netns", "exec", this.namespace(name), process.execPath, join(root, "src-agent/main.ts"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    host.agent = spawn("ip", ["netns", "exec", this.namespace(name), process.execPath, join(root, "out/agent/agent.mjs"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
     host.agent.stdout?.on("data", (chunk: Buffer) => (said += chunk.toString()));
     host.agent.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
-    for (let attempt = 0; attempt < 200 && !host.control; attempt++) {
+    for (let attempt = 0; attempt < 800 && !host.control; attempt++) {
       if (host.agent.exitCode !== null) throw new Error(`agent ${name} ended: ${said}`);
       host.control = await dial(join(dir, "control.sock"));
       if (!host.control) await pause(50);
