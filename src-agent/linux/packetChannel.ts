@@ -63,6 +63,7 @@ export class PacketChannel {
     const json = Buffer.from(JSON.stringify({ ...message, blob: blob.length }));
     if (json.length > maximumJson) throw new RangeError(`a message of ${json.length} bytes of JSON, at most ${maximumJson}`);
     if (blob.length > this.#maximumBlob) throw new RangeError(`a blob of ${blob.length} bytes, at most ${this.#maximumBlob}`);
+    if (descriptors.length > maximumDescriptors) throw new RangeError(`${descriptors.length} descriptors with a message, at most ${maximumDescriptors}`);
     const head = Buffer.alloc(jsonLengthBytes);
     head.writeUInt32BE(json.length);
     const firstBlob = Math.min(blob.length, maximumDatagram - jsonLengthBytes - json.length);

@@ -17,8 +17,8 @@ export interface BundleEntry {
 }
 
 export const bundleVersion = 1;
-/** All of a client's connections with their queues, in bytes; more is refused at the donor. */
-export const maximumBundleBytes = 64 * 1024 * 1024;
+/** All of a client's connections with their queues, in bytes; more is refused at the donor. With its JSON it fits a frame between members. */
+export const maximumBundleBytes = 63 * 1024 * 1024;
 export const maximumBundleConnections = 4096;
 const maximumSnapshot = 40 * 1024 * 1024;
 
