@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Problem } from "../../problem.ts";
+import type { RunResult } from "../../ssh/process.ts";
 import { quote } from "../../ssh/quote.ts";
 import type { HostAccess } from "./access.ts";
 import { agentCapabilities, agentIdentity, setprivWords } from "./capabilities.ts";
@@ -48,18 +49,19 @@ echo slow`;
 export async function startAgent(access: HostAccess, facts: HostFacts, places: RemotePlaces, installed: Installed, options: AgentOptions): Promise<"started" | "running"> {
   const words = [installed.node, `${installed.agent}/agent.mjs`];
   const uses = `${installed.agent}\n${installed.node.replace(/\/node$/, "")}\n`;
-  const state = await access.run(`${runningPid}\nif running "$1" >/dev/null; then echo running; elif [ -e "$1/agent.pid" ]; then echo dead; fi; cat "$1/uses" 2>/dev/null`, [places.run]);
-  if (state.stdout === `running\n${uses}`) return "running";
-  if (state.stdout.startsWith("running")) await stopAgent(access, facts, places);
+  let before = await prepareRun(access, facts, places, uses, words);
+  if (before.agent === "running" && before.uses === uses) return "running";
+  if (before.agent === "running") {
+    await stopAgent(access, facts, places);
+    before = await prepareRun(access, facts, places, uses, words);
+  }
   const capabilities = await agentCapabilities(access, facts);
-  await prepareRun(access, facts, places, uses, words);
-  if (state.stdout.startsWith("dead")) await cleanAfter(access, facts, places, words, capabilities);
-  const logged = Number((await readAs(access, facts, 'stat -c %s "$1/agent.log" 2>/dev/null || echo 0', [places.run])).trim());
+  if (before.agent === "dead") await cleanAfter(access, facts, places, words, capabilities);
   const run = [...words, "run", "--dir", places.run, "--host", access.name, "--interface", options.interface, "--address", options.address, "--data-plane", options.dataPlane ?? "auto"];
   const result = await (facts.systemd ? startUnit(access, facts, places, run, capabilities, options) : startDetached(access, facts, places, run, capabilities));
   const outcome = result.stdout.trim().split("\n").at(-1);
   if (outcome === "started") return "started";
-  const evidence = `${result.stderr.trim()}\n${await readAs(access, facts, 'tail -c +"$2" "$1/agent.log" 2>/dev/null | tail -n 20', [places.run, String(logged + 1)])}`.trim();
+  const evidence = `${result.stderr.trim()}\n${await readAs(access, facts, 'tail -c +"$2" "$1/agent.log" 2>/dev/null | tail -n 20', [places.run, String(before.logged + 1)])}`.trim();
   await stopAgent(access, facts, places).catch(() => {});
   const lastLine = evidence.split("\n").at(-1) ?? "";
   if (outcome === "slow") throw new Problem({ code: "agent.slow", host: access.name, what: `the agent was not ready within ${startSeconds} s`, remedy: "Look at the host's load and at the log below.", evidence });
@@ -71,7 +73,7 @@ export async function stopAgent(access: HostAccess, facts: HostFacts, places: Re
   const script = String.raw`${runningPid}
 p=$(running "$1") || { [ -e "$1/agent.pid" ] && echo dead || echo none; exit 0; }
 kill -TERM "$p"; i=0
-while [ $i -lt ${stopSeconds * 20} ]; do running "$1" >/dev/null || { echo clean; exit 0; }; sleep 0.05; i=$((i+1)); done
+while [ $i -lt ${stopSeconds * 10} ]; do running "$1" >/dev/null || { echo clean; exit 0; }; sleep 0.1; i=$((i+1)); done
 kill -KILL "$p"; while running "$1" >/dev/null; do sleep 0.05; done; echo forced`;
   const outcome = (await readAs(access, facts, script, [places.run])).trim();
   if (facts.systemd) await removeUnit(access, places);
@@ -100,21 +102,47 @@ export async function agentPid(access: HostAccess, places: RemotePlaces): Promis
   return stdout.trim() === "" ? undefined : Number(stdout);
 }
 
-/** The run directory, 0700 and the agent user's own, with a note of what in the store it uses. */
-async function prepareRun(access: HostAccess, facts: HostFacts, places: RemotePlaces, uses: string, words: readonly string[]): Promise<void> {
+/** What was in the run directory before a start; `logged` is the length of the log then. */
+interface Before {
+  readonly agent: "running" | "dead" | "none";
+  readonly uses: string;
+  readonly logged: number;
+}
+
+/** Makes the run directory, 0700 and the agent user's own, with a note of what in the store it uses; while an agent runs there nothing is changed. */
+async function prepareRun(access: HostAccess, facts: HostFacts, places: RemotePlaces, uses: string, words: readonly string[]): Promise<Before> {
   const { uid, gid, login } = agentIdentity(facts);
-  // Where the login is root, files in the agent's directory are touched as the agent's user only: it could have put links there.
-  const make = login ? 'umask 022; mkdir -p "$1" && chmod 700 "$1"' : `umask 022; mkdir -p "$(dirname "$1")" && { [ -d "$1" ] || install -d -m 700 -o ${uid} -g ${gid} "$1"; }`;
-  const made = await access.run(make, [places.run]);
-  if (made.code !== 0) throw new Problem({ code: "deploy.runDirectory", host: access.name, what: `${places.run} could not be made: ${made.stderr.trim()}`, remedy: /no space/i.test(made.stderr) ? "Free some disk space on the host." : "Check the permissions above it." });
-  await readAs(access, facts, 'umask 077; rm -f "$1/control.sock"; printf %s "$2" > "$1/uses"; printf %s "$3" > "$1/command"', [places.run, uses, words.map((w) => `${w}\n`).join("")]);
+  const make = 'umask 022; mkdir -p "$1" && chmod 700 "$1" || exit 9';
+  if (!login) {
+    // Only the directory itself is made as root. What is in it is touched as the agent's user: it could have put links there.
+    const made = await access.run(`umask 022; mkdir -p "$(dirname "$1")" && { [ -d "$1" ] || install -d -m 700 -o ${uid} -g ${gid} "$1"; }`, [places.run]);
+    if (made.code !== 0) throw noRunDirectory(access.name, places.run, made.stderr);
+  }
+  const script = String.raw`${make}
+${runningPid}
+if running "$1" >/dev/null; then echo running; elif [ -e "$1/agent.pid" ]; then echo dead; else echo none; fi
+stat -c %s "$1/agent.log" 2>/dev/null || echo 0
+if running "$1" >/dev/null; then cat "$1/uses"; exit 0; fi
+umask 077; rm -f "$1/control.sock"; printf %s "$2" > "$1/uses" && printf %s "$3" > "$1/command" || exit 9`;
+  const result = await runAs(access, facts, script, [places.run, uses, words.map((w) => `${w}\n`).join("")]);
+  if (result.code === 9) throw noRunDirectory(access.name, places.run, result.stderr);
+  const [agent, logged, ...rest] = result.stdout.split("\n");
+  return { agent: agent as Before["agent"], logged: Number(logged), uses: rest.join("\n") };
+}
+
+function noRunDirectory(host: string, path: string, said: string): Problem {
+  const full = /no space/i.test(said);
+  return new Problem({ code: full ? "deploy.diskFull" : "deploy.runDirectory", host, what: full ? `its disk is full (${path})` : `${path} could not be made: ${said.trim()}`, remedy: full ? "Free some space there." : "Check the permissions above it." });
 }
 
 /** Runs a script as the agent's user: the login itself, or through setpriv where the login is root. */
-async function readAs(access: HostAccess, facts: HostFacts, script: string, args: readonly string[]): Promise<string> {
+function runAs(access: HostAccess, facts: HostFacts, script: string, args: readonly string[]): Promise<RunResult> {
   const { uid, gid, login } = agentIdentity(facts);
-  const result = login ? await access.run(script, args) : await access.run(`exec setpriv --reuid ${uid} --regid ${gid} --clear-groups sh -c ${quote(script)} sh "$@"`, args);
-  return result.stdout;
+  return login ? access.run(script, args) : access.run(`exec setpriv --reuid ${uid} --regid ${gid} --clear-groups sh -c ${quote(script)} sh "$@"`, args);
+}
+
+async function readAs(access: HostAccess, facts: HostFacts, script: string, args: readonly string[]): Promise<string> {
+  return (await runAs(access, facts, script, args)).stdout;
 }
 
 async function startDetached(access: HostAccess, facts: HostFacts, places: RemotePlaces, run: readonly string[], capabilities: readonly string[]) {

@@ -25,7 +25,22 @@ export function setprivWords(facts: HostFacts, capabilities: readonly string[]):
 }
 
 /** Tries which capabilities can be given to an agent there. Throws Problem when root cannot be had. */
-export async function obtainable(access: HostAccess, facts: HostFacts): Promise<{ readonly granted: readonly string[]; readonly missing: readonly string[] }> {
+export function obtainable(access: HostAccess, facts: HostFacts): Promise<Obtainable> {
+  const known = tried.get(access) ?? tryAll(access, facts);
+  tried.set(access, known);
+  known.catch(() => tried.delete(access));
+  return known;
+}
+
+export interface Obtainable {
+  readonly granted: readonly string[];
+  readonly missing: readonly string[];
+}
+
+/** A host's answer does not change while we are connected. */
+const tried = new WeakMap<HostAccess, Promise<Obtainable>>();
+
+async function tryAll(access: HostAccess, facts: HostFacts): Promise<Obtainable> {
   const all = [...requiredCapabilities, ...ebpfCapabilities, ...portCapabilities];
   const attempts = all.map((name) => `if ${setprivWords(facts, [name]).join(" ")} true 2>/dev/null; then echo ${name}; fi`);
   const result = await access.runAsRoot(attempts.join("\n"));

@@ -69,16 +69,15 @@ async function deployTo(access: HostAccess, { deployment, bundle, dataPlane, onP
   const facts = await lookAt(access, access.handle.nodePath);
   const places = remotePlaces(host, facts, deployment);
   const { interface: device, address } = dataInterface(access, facts);
-  const hadStore = await exists(access, places.store);
   let installed: Installed;
   try {
     installed = await install(access, facts, places, bundle, (what, sent, total) => onProgress?.({ host, phase: "uploading", what, fraction: sent / total }));
     onProgress?.({ host, phase: "starting" });
     await startAgent(access, facts, places, installed, { deployment, interface: device, address, ...(dataPlane && { dataPlane }) });
   } catch (error) {
-    // Nothing half-deployed: what this attempt put there goes again, unless an agent that ran before uses it.
+    // Nothing half-deployed: what this attempt put there goes again, unless an agent uses it.
     if ((await agentPid(access, places).catch(() => 0)) === undefined) await removeRun(access, facts, places).catch(() => {});
-    if (!hadStore) await uninstall(access, places).catch(() => {});
+    await uninstall(access, places).catch(() => {});
     throw error;
   }
   const control = await openControl(access, places);
@@ -112,10 +111,6 @@ export function undeploy(hosts: readonly HostAccess[], options: Pick<DeployOptio
 
 function notRunning(host: string): Problem {
   return new Problem({ code: "agent.notRunning", host, what: "no agent runs there", remedy: "Start it: lab up." });
-}
-
-async function exists(access: HostAccess, path: string): Promise<boolean> {
-  return (await access.run('[ -e "$1" ]', [path])).code === 0;
 }
 
 /** The interface and address that the agent works on: as the host's description says, or the only global address it has. Throws Problem `deploy.address`. */

@@ -12,7 +12,7 @@ const spaceNeeded = (withNode: boolean) => (withNode ? 250 : 20) * megabyte;
 export async function preflight(access: HostAccess, options: { readonly architectures: readonly string[]; readonly nodePath?: string }): Promise<PreflightLine[]> {
   let facts: HostFacts;
   try {
-    facts = await lookAt(access, options.nodePath);
+    facts = await lookAt(access, options.nodePath, { clock: true });
   } catch (error) {
     const problem = asProblem(error, access.name);
     return [no("SSH", problem.message.replace(`${access.name}: `, ""), problem.remedy)];
@@ -57,7 +57,7 @@ function network(access: HostAccess, facts: HostFacts): PreflightLine[] {
   const wanted = access.handle.address;
   if (wanted && !facts.addresses.some((a) => a.address === wanted)) return [no("IPv6 address", `${wanted} is not on any interface (there are: ${found || "none"})`, "Correct the host's address in the fleet file, or give the host that address.")];
   if (facts.addresses.length === 0) return [no("IPv6 address", "no global IPv6 address", "Give the host a global (or unique local) IPv6 address.")];
-  const route = facts.ipv6Routes > facts.addresses.length ? yes("IPv6 route", `${facts.ipv6Routes} routes`) : warning("IPv6 route", "no route beyond its own addresses was found", "Add a default IPv6 route.");
+  const route = facts.ipv6Routes > 0 ? yes("IPv6 route", `${facts.ipv6Routes} beyond its own links`) : warning("IPv6 route", "none beyond its own links", "Add a default IPv6 route.");
   return [yes("IPv6 address", found), route];
 }
 

@@ -66,9 +66,12 @@ async function start(host: AgentHost, snaplen: number, filter: string, running: 
   let complaint = "";
   process.stderr.on("data", (chunk: Buffer) => (complaint = (complaint + String(chunk)).slice(-2000)));
   running.push(process);
+  // Its first bytes say that it is live.
+  const live = once(process.stdout, "readable");
   const ended = process.exited.then((code) => {
     if (code) throw new Problem({ code: "capture.failed", host: handle.name, what: `the capture ended: ${complaint.trim().split("\n").at(-1) ?? `exit code ${code}`}`, remedy: "Capturing needs CAP_NET_RAW on the host; `lab preflight` says whether it can be had." });
   });
+  await Promise.race([live, ended]);
   return { host: handle.name, stream: untilFailure(process.stdout, ended), correctionMs: -clock.wallOffsetMs };
 }
 

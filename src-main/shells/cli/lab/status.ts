@@ -37,7 +37,7 @@ export async function statusCommand(options: StatusOptions): Promise<number> {
   const since = status.since ? ` since ${new Date(status.since).toLocaleTimeString()}` : "";
   print(`${testbed.kind} ${testbed.name}: ${status.up ? `up${since}` : "not all up"}\n`);
   print(table([["host", "site", "roles", "address", "host", "agent", "clock (host − manager, monotonic)"], ...rows]));
-  const links = options.links ? status.links : status.links.filter((link) => link.kind === "path" || link.changed);
+  const links = options.links ? status.links : status.links.filter((link) => link.changed || (link.kind === "path" && link.from !== link.to));
   if (links.length > 0) print(`\n${table([["link, one way", "delay", "jitter", "loss", "rate", ""], ...links.map(linkRow)])}`);
   if (status.emulator) print(`\nemulator: packets leave ${status.emulator.lateness.p50Us} µs late (median), ${status.emulator.lateness.p99Us} µs (99 %)`);
   return exitCodes.ok;
