@@ -20,6 +20,7 @@ export const counterNames = [
   "too big for the tunnel",
   "multicast or link-local destination from a home address",
   "packet could not be changed",
+  "ICMPv6 errors about translated packets, too many",
   "held packets over the limit",
   "relayed packet of a client that nobody announced",
   "no route or no neighbour over the data interface",

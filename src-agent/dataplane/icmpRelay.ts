@@ -12,6 +12,8 @@ const smallestMtu = 1280;
 /** An error about the packet as it was before we translated it, for whoever sent that. */
 export interface RelayedError {
   readonly destination: Address;
+  /** Where the packet it is about was going, as its sender saw it. */
+  readonly about: Address;
   /** From its IPv6 header on. */
   readonly packet: Uint8Array;
 }
@@ -30,7 +32,7 @@ export function translateError(error: Uint8Array): RelayedError | undefined {
   if (original.packet[6] === icmpv6 && (original.packet[headerLength] ?? 0) < 128) return undefined;
   const destination = formatAddress(original.packet, 8);
   const packet = encodeIcmp({ source, destination, message: requote(message, original) });
-  return { destination, packet };
+  return { destination, about: formatAddress(original.packet, 24), packet };
 }
 
 /** RFC 8200 §5: what a tunnel entry answers to a packet that does not fit; `mtu` is the link's. */
@@ -38,7 +40,7 @@ export function tooBigForTunnel(packet: Uint8Array, source: Address, mtu: number
   if (packet.length < headerLength) return undefined;
   if (packet[6] === icmpv6 && (packet[headerLength] ?? 0) < 128) return undefined;
   const destination = formatAddress(packet, 8);
-  return { destination, packet: encodeIcmp({ source, destination, message: { kind: "packetTooBig", mtu: mtu - tunnelLength, invoking: packet } }) };
+  return { destination, about: formatAddress(packet, 24), packet: encodeIcmp({ source, destination, message: { kind: "packetTooBig", mtu: mtu - tunnelLength, invoking: packet } }) };
 }
 
 interface Original {

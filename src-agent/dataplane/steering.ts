@@ -37,6 +37,8 @@ interface Destination {
   readonly towards: Address;
   /** Bytes that translation adds. */
   readonly room: number;
+  /** What the route was made of, and whether it is a direct one; undefined before there is one. */
+  route?: { readonly key: string; readonly direct: boolean };
 }
 
 /**
@@ -108,16 +110,26 @@ export class Steering {
     this.#homes.delete(home);
   }
 
-  /** What this host sends to `away` is ours: it goes to `towards`, with `room` bytes left for what translation adds. */
-  addDestination(away: Address, towards: Address, room: number): void {
+  /**
+   * What this host sends to `away` is ours: it goes to `towards`, with `room` bytes left for what translation adds. True when it leaves by the data
+   * interface with the right next hop already, false when by our own devices.
+   */
+  addDestination(away: Address, towards: Address, room: number): boolean {
     const known = this.#destinations.get(away);
-    if (known?.towards === towards && known.room === room) return;
-    this.#destinations.set(away, { towards, room });
-    this.#routeTo(away, { towards, room });
+    const destination: Destination = known?.route ? { towards, room, route: known.route } : { towards, room };
+    this.#destinations.set(away, destination);
+    return this.#routeTo(away, destination);
   }
 
   removeDestination(away: Address): void {
-    if (this.#destinations.delete(away)) deleteRoute(this.netlink, names.tables.toAway, away);
+    const known = this.#destinations.get(away);
+    this.#destinations.delete(away);
+    if (known?.route) deleteRoute(this.netlink, names.tables.toAway, away, metricOf(known.route.direct));
+  }
+
+  /** Whether what this host sends to `away` has the right next hop now, see `addDestination`. */
+  isDirect(away: Address): boolean {
+    return this.#destinations.get(away)?.route?.direct ?? false;
   }
 
   /** The addresses at which this host takes packets, home addresses apart. */
@@ -148,23 +160,35 @@ export class Steering {
     return { mtu, advmss: mtu - ipAndTcpLength };
   }
 
-  #routeTo(away: Address, { towards, room }: Destination): void {
+  #routeTo(away: Address, destination: Destination): boolean {
+    const { towards, room, route: before } = destination;
     const source = lookUpRoute(this.netlink, away, names.mark)?.source;
     const next = this.#options.direct ? lookUpRoute(this.netlink, towards, names.mark) : undefined;
-    const direct = next && !next.local && next.device === this.device.index;
+    const gateway = next && !next.local && next.device === this.device.index ? next.nextHop : undefined;
+    const direct = gateway !== undefined;
+    const key = `${gateway} ${source} ${room}`;
+    if (before?.key === key) return direct;
     replaceRoute(this.netlink, {
       table: names.tables.toAway,
       destination: away,
       device: direct ? this.device.index : this.stackEnd.index,
-      ...(direct ? { gateway: next.nextHop } : {}),
+      metric: metricOf(direct),
+      ...(direct ? { gateway } : {}),
       ...(source ? { preferredSource: source } : {}),
       ...this.#limits(room),
     });
+    destination.route = { key, direct };
+    if (before && before.direct !== direct) deleteRoute(this.netlink, names.tables.toAway, away, metricOf(before.direct));
+    return direct;
   }
 
   #changed(): void {
     this.#mirror?.sync();
-    for (const [away, destination] of this.#destinations) this.#routeTo(away, destination);
+    const routed = new Set(listRoutes(this.netlink).flatMap((route) => (route.table === names.tables.toAway ? [route.destination] : [])));
+    for (const [away, destination] of this.#destinations) {
+      if (!routed.has(away)) delete destination.route;
+      quietly(() => this.#routeTo(away, destination));
+    }
     this.#options.onChange();
   }
 
@@ -184,6 +208,11 @@ export class Steering {
   #rule(rule: Rule): void {
     this.#make(() => addRule(this.netlink, rule), () => deleteRule(this.netlink, rule));
   }
+}
+
+/** Direct routes win while both are there. */
+function metricOf(direct: boolean): number {
+  return direct ? 1 : 2;
 }
 
 function fromHome(home: Address): Rule {

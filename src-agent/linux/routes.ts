@@ -35,7 +35,7 @@ export interface Route {
   readonly device: number;
   readonly gateway?: Address;
   /** Among routes to the same destination the lowest wins. */
-  readonly metric?: number;
+  readonly metric: number;
   /** Bytes. */
   readonly mtu?: number;
   /** The TCP maximum segment size to announce, bytes. */
@@ -55,29 +55,30 @@ function routeMessage(table: number, destination: Address | undefined, attribute
   return Buffer.concat([head, ...to, ...attributes]);
 }
 
-/** Adds a route, or replaces the one to the same destination in the same table. */
+/**
+ * Adds a route, or replaces the one to the same destination with the same metric in the same table. The kernel does not replace a route that has a
+ * gateway by one that has none, or the other way round: give those different metrics.
+ */
 export function replaceRoute(netlink: Netlink, route: Route): void {
   const metrics = [
     ...(route.mtu === undefined ? [] : [u32Attribute(RTAX_MTU, route.mtu)]),
     ...(route.advmss === undefined ? [] : [u32Attribute(RTAX_ADVMSS, route.advmss)]),
   ];
-  // Replacing tells routes to one destination apart by their metric, and keeps a gateway that the new one lacks: so remove first.
-  if (route.destination) deleteRoute(netlink, route.table, route.destination);
   const body = routeMessage(route.table, route.destination, [
     u32Attribute(RTA_TABLE, route.table),
     u32Attribute(RTA_OIF, route.device),
     ...(route.gateway ? [attribute(RTA_GATEWAY, addressBytes(route.gateway))] : []),
-    ...(route.metric === undefined ? [] : [u32Attribute(RTA_PRIORITY, route.metric)]),
+    u32Attribute(RTA_PRIORITY, route.metric),
     ...(metrics.length > 0 ? [nestedAttribute(RTA_METRICS, metrics)] : []),
     ...(route.preferredSource ? [attribute(RTA_PREFSRC, addressBytes(route.preferredSource))] : []),
   ]);
   netlink.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, `add route to ${route.destination ?? "anywhere"} in table ${route.table}`);
 }
 
-/** Removes the route to one destination (or the default route) of a table; false when there is none. */
-export function deleteRoute(netlink: Netlink, table: number, destination?: Address): boolean {
-  const body = routeMessage(table, destination, [u32Attribute(RTA_TABLE, table)]);
-  return netlink.attempt(RTM_DELROUTE, 0, body, `remove route to ${destination ?? "anywhere"} from table ${table}`, ["ESRCH", "ENETUNREACH"]);
+/** Removes the route to one destination with this metric from a table; false when there is none. */
+export function deleteRoute(netlink: Netlink, table: number, destination: Address, metric: number): boolean {
+  const body = routeMessage(table, destination, [u32Attribute(RTA_TABLE, table), u32Attribute(RTA_PRIORITY, metric)]);
+  return netlink.attempt(RTM_DELROUTE, 0, body, `remove route to ${destination} from table ${table}`, ["ESRCH", "ENETUNREACH"]);
 }
 
 export interface Resolved {
@@ -113,6 +114,8 @@ export function lookUpRoute(netlink: Netlink, destination: Address, mark: number
 export interface ListedRoute {
   readonly table: number;
   readonly protocol: number;
+  /** Undefined for a prefix. */
+  readonly destination: Address | undefined;
   /** 0 when the route has several next hops. */
   readonly device: number;
   readonly mtu: number | undefined;
@@ -135,14 +138,21 @@ export function listRoutes(netlink: Netlink): ListedRoute[] {
     const key = [head[1], ...copied.map((type) => attributes.get(type)?.toString("hex") ?? "")].join(" ");
     const table = attributes.get(RTA_TABLE)?.readUInt32LE(0) ?? (head[4] as number);
     const device = attributes.get(RTA_OIF)?.readUInt32LE(0) ?? 0;
-    return [{ table, protocol: head[5] as number, device, mtu: metrics && parseAttributes(metrics).get(RTAX_MTU)?.readUInt32LE(0), key, head, attributes }];
+    const to = attributes.get(RTA_DST);
+    const destination = head[1] === 128 && to?.length === 16 ? formatAddress(to) : undefined;
+    return [{ table, protocol: head[5] as number, destination, device, mtu: metrics && parseAttributes(metrics).get(RTAX_MTU)?.readUInt32LE(0), key, head, attributes }];
   });
 }
 
 /** Whether a route is one that people or routing protocols made in the main table over `device`, link-local and multicast ones apart. */
 export function isMainRouteOver(route: ListedRoute, device: number): boolean {
   const first = route.attributes.get(RTA_DST)?.[0] ?? 0;
-  return route.table === RT_TABLE_MAIN && (route.device === device || route.attributes.has(RTA_MULTIPATH)) && first !== 0xfe && first !== 0xff;
+  return route.table === RT_TABLE_MAIN && isOver(route, device) && first !== 0xfe && first !== 0xff;
+}
+
+/** Whether a route leads over `device`, or has several next hops. */
+export function isOver(route: ListedRoute, device: number): boolean {
+  return route.device === device || route.attributes.has(RTA_MULTIPATH);
 }
 
 /** The same route in another table, with size limits of its own. */
@@ -151,9 +161,9 @@ export function copyRoute(netlink: Netlink, route: ListedRoute, table: number, l
   netlink.attempt(RTM_NEWROUTE, NLM_F_CREATE, rawMessage(route, table, [metrics]), "copy a route", ["EEXIST"]);
 }
 
-/** Removes a route as listed, or its copy in `table`; nothing when it is gone. */
-export function removeListedRoute(netlink: Netlink, route: ListedRoute, table = route.table): void {
-  netlink.attempt(RTM_DELROUTE, 0, rawMessage(route, table, []), "remove a route", ["ESRCH", "ENODEV"]);
+/** Removes a route as listed; nothing when it is gone. */
+export function removeListedRoute(netlink: Netlink, route: ListedRoute): void {
+  netlink.attempt(RTM_DELROUTE, 0, rawMessage(route, route.table, []), "remove a route", ["ESRCH", "ENODEV"]);
 }
 
 function rawMessage(route: ListedRoute, table: number, more: readonly Buffer[]): Buffer {

@@ -85,9 +85,8 @@ class Scene {
     return new Talker(child);
   }
 
-  /** Sends a packet from `host` with scapy; the ICMPv6 errors that it got for it. */
-  inject(host: string, expression: string): string {
-    return this.world.exec(host, python, support("inject.py"), "eth0", expression);
+  inject(host: string, expression: string): Promise<string[]> {
+    return this.world.inject(host, expression);
   }
 }
 
@@ -241,53 +240,52 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
   it("refuses tunnels of strangers", async () => {
     const { h, k, m, c } = scene.address;
     const syn = `IPv6(src="${c}", dst="${X}")/TCP(sport=5, dport=80, flags="S")`;
-    expect(scene.inject("e", `IPv6(dst="${k}")/${syn}`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${k}")/${syn}`)).toEqual([]);
     expect(await scene.dropsOf("k", "tunnel from a stranger")).toBe(1);
     const fromX = `IPv6(src="${X}", dst="${c}")/UDP(dport=9)`;
-    expect(scene.inject("e", `IPv6(dst="${h}")/${fromX}`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${h}")/${fromX}`)).toEqual([]);
     expect(await scene.dropsOf("h", "reverse tunnel not from the registered care-of address")).toBe(1);
-    expect(scene.inject("e", `IPv6(dst="${k}")/${fromX}`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${k}")/${fromX}`)).toEqual([]);
     expect(await scene.dropsOf("k", "reverse tunnel from a stranger")).toBe(1);
-    expect(scene.inject("k", `IPv6(dst="${m}")/${fromX}`)).toBe("");
+    expect(await scene.inject("k", `IPv6(dst="${m}")/${fromX}`)).toEqual([]);
     expect(await scene.dropsOf("m", "reverse tunnel to a member that is not the contact")).toBe(1);
-    expect(scene.inject("e", `IPv6(dst="${h}")/${syn}`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${h}")/${syn}`)).toEqual([]);
     expect(await scene.dropsOf("h", "tunnel from a stranger")).toBe(1);
     expect(scene.world.exec("k", "ss", "-Htn", "state", "syn-recv")).toBe("");
   });
 
-  it("leaves foreign tunnels to the kernel", () => {
+  it("leaves foreign tunnels to the kernel", async () => {
     const { k, c } = scene.address;
-    const answer = scene.inject("e", `IPv6(dst="${k}")/IPv6(src="2001:db8:e::2", dst="${c}")/UDP(dport=9)`);
-    expect(answer).toContain("ICMPv6ParamProblem");
+    const answers = await scene.inject("e", `IPv6(dst="${k}")/IPv6(src="2001:db8:e::2", dst="${c}")/UDP(dport=9)`);
+    expect(answers).toEqual([expect.stringContaining("ICMPv6ParamProblem")]);
   });
 
   it("drops a Home Address option without binding before the kernel can answer, and says so", async () => {
     const { k, c, e } = scene.address;
     const udp = `IPv6(dst="${c}")/IPv6ExtHdrDestOpt(options=[HAO(hoa="${X}")])/UDP(dport=9)`;
-    expect(scene.inject("e", udp)).toBe("");
+    expect(await scene.inject("e", udp)).toEqual([]);
     expect(await scene.dropsOf("c", "home address option without binding")).toBe(1);
     await expect.poll(() => scene.plane("c").events).toContainEqual({ event: "unbound", args: [X, e, c] });
     // Bound, but to another care-of address.
     await scene.plane("c").call("bind", X, k);
-    expect(scene.inject("e", udp)).toBe("");
+    expect(await scene.inject("e", udp)).toEqual([]);
     expect(await scene.dropsOf("c", "home address option without binding")).toBe(2);
   });
 
   it("takes type 2 routing headers for its own home addresses only", async () => {
     const { k } = scene.address;
-    const routed = (home: string) => `IPv6(dst="${k}")/IPv6ExtHdrRouting(type=2, segleft=1, addresses=["${home}"])/ICMPv6EchoRequest()`;
-    expect(scene.inject("e", routed("2001:db8:a:f::2"))).toBe("");
+    const routed = (home: string) => `IPv6(dst="${k}")/IPv6ExtHdrRouting(type=2, segleft=1, addresses=["${home}"])/UDP(dport=9)`;
+    expect(await scene.inject("e", routed("2001:db8:a:f::2"))).toEqual([]);
     expect(await scene.dropsOf("k", "type 2 routing header for an address that is not ours")).toBe(1);
-    const before = (await scene.counters("k")).translatedIn.packets;
-    scene.inject("e", routed(X));
-    expect((await scene.counters("k")).translatedIn.packets).toBe(before + 1);
+    // Delivered: nobody listens there, and the home address says so, through its home agent.
+    expect(await scene.inject("e", routed(X))).toEqual([expect.stringContaining("ICMPv6DestUnreach")]);
   });
 
   it("takes no packet for a home address that comes as it is", async () => {
     run("ip", "-n", scene.world.namespace("r"), "-6", "route", "add", `${X}/128`, "via", scene.address.k);
     try {
-      scene.inject("e", `IPv6(dst="${X}")/ICMPv6EchoRequest()`);
-      expect(await scene.dropsOf("k", "for a home address, but neither tunnelled nor with a routing header")).toBe(1);
+      expect(await scene.inject("e", `IPv6(dst="${X}")/UDP(dport=9)`)).toEqual([]);
+      expect(await scene.dropsOf("k", "for a home address, but neither tunnelled nor with a routing header")).toBeGreaterThan(0);
     } finally {
       run("ip", "-n", scene.world.namespace("r"), "-6", "route", "del", `${X}/128`);
     }
@@ -301,19 +299,19 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
     const countOf = (host: string) => heard(host).length;
 
     const sentAfter = Number(process.hrtime.bigint()) / 1e6;
-    expect(scene.inject("e", `IPv6(dst="${c}")/${header}`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${c}")/${header}`)).toEqual([]);
     await expect.poll(() => countOf("c")).toBe(1);
     const [plain] = heard("c");
     expect(plain?.hex.slice(80)).toContain(Buffer.from("abcdefgh").toString("hex"));
     expect(plain?.at).toBeGreaterThan(sentAfter);
     expect(plain?.at).toBeLessThan(Number(process.hrtime.bigint()) / 1e6);
 
-    expect(scene.inject("e", `IPv6(dst="${c}")/IPv6ExtHdrDestOpt(options=[HAO(hoa="${X}")])/MIP6MH_BU()`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${c}")/IPv6ExtHdrDestOpt(options=[HAO(hoa="${X}")])/MIP6MH_BU()`)).toEqual([]);
     await expect.poll(() => countOf("c")).toBe(2);
-    expect(scene.inject("e", `IPv6(dst="${m}")/IPv6ExtHdrRouting(type=2, segleft=1, addresses=["${X}"])/MIP6MH_BA()`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${m}")/IPv6ExtHdrRouting(type=2, segleft=1, addresses=["${X}"])/MIP6MH_BA()`)).toEqual([]);
     await expect.poll(() => countOf("m")).toBe(1);
     // Through the home agent: the contact sees it in its tunnel, and the home agent on its way.
-    expect(scene.inject("e", `IPv6(dst="${X}")/MIP6MH_HoT()`)).toBe("");
+    expect(await scene.inject("e", `IPv6(dst="${X}")/MIP6MH_HoT()`)).toEqual([]);
     await expect.poll(() => countOf("k")).toBe(1);
     expect(countOf("h")).toBe(1);
     expect(heard("k")[0]?.hex.slice(12, 14)).toBe("29");

@@ -112,8 +112,8 @@ describe.skipIf(reason).each(variants)("host of a data plane $kind $attach", ({ 
     // An address that comes later takes signalling, too.
     world.exec("c", "ip", "addr", "add", "2001:db8:c::7/64", "dev", "eth0", "nodad");
     await expect
-      .poll(() => world.exec("k", python, support("inject.py"), "eth0", 'IPv6(dst="2001:db8:c::7")/MIP6MH_HoTI()'), { timeout: 20_000, interval: 200 })
-      .toBe("");
+      .poll(() => world.inject("k", 'IPv6(dst="2001:db8:c::7")/MIP6MH_HoTI()'), { timeout: 20_000, interval: 200 })
+      .toEqual([]);
   });
 
   it("runs as an ordinary user with just its capabilities", async () => {
@@ -197,15 +197,28 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
     expect(exchange(world, 1_000_000)).toEqual(intact(1_000_000));
   });
 
+  it("finds the path MTU of a client that another member serves through the contact", async () => {
+    for (const [host, net] of hosts) world.addHost(host, net, host === "c" ? { mtu: 1400 } : {});
+    const member = world.addHost("m", "2");
+    const { k } = await serve(world, kind);
+    const m = await world.plane("m", kind, member);
+    await m.call("addHome", X, { careOf: member, homeAgent, via: node });
+    for (const [plane, other] of [[m, node], [k, member]] as const) await plane.call("setMembers", X, [other]);
+    const server = world.start("m", python, support("tcpPeer.py"), "serve", X, "80");
+    await new Promise((resolve) => server.stdout?.once("data", resolve));
+    await m.call("serve", X, client);
+    await k.call("relay", X, client, member);
+    expect(exchange(world, 1_000_000)).toEqual(intact(1_000_000));
+  });
+
   it("tells a client when its packets do not fit the home agent's tunnel", async () => {
     for (const [host, net] of hosts) world.addHost(host, net);
     const { h } = await serve(world, kind);
     const datagram = (bytes: number) => `IPv6(dst="${X}")/UDP(sport=9, dport=9)/Raw(bytes(${bytes} - 48))`;
-    const answer = world.exec("c", python, support("inject.py"), "eth0", datagram(1480));
-    expect(answer).toContain("ICMPv6PacketTooBig");
+    expect(await world.inject("c", datagram(1480))).toEqual([expect.stringContaining("ICMPv6PacketTooBig")]);
     expect((await h.drops())["too big for the tunnel"]).toBe(1);
     // Fits, gets there, and nobody listens.
-    expect(world.exec("c", python, support("inject.py"), "eth0", datagram(1460))).toContain("ICMPv6DestUnreach");
+    expect(await world.inject("c", datagram(1460))).toEqual([expect.stringContaining("ICMPv6DestUnreach")]);
   });
 });
 

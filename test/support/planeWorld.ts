@@ -106,6 +106,7 @@ export class PlaneWorld {
   readonly #processes: ChildProcess[] = [];
   readonly #hosts: PlaneHost[] = [];
   readonly #forwarders = new Map<string, { output: string }>();
+  readonly #injectors = new Map<string, { readonly child: ChildProcess; readonly next: () => Promise<string> }>();
 
   constructor(prefix: string) {
     this.prefix = prefix;
@@ -171,6 +172,27 @@ export class PlaneWorld {
     const child = spawn("ip", ["netns", "exec", this.namespace(host), ...command], { stdio: ["pipe", "pipe", "pipe"] });
     this.#processes.push(child);
     return child;
+  }
+
+  /** Sends a packet (a scapy expression) from a host; resolves with the ICMPv6 errors that it got for it within 0.3 s. */
+  async inject(host: string, expression: string): Promise<string[]> {
+    let injector = this.#injectors.get(host);
+    if (!injector) {
+      const child = this.start(host, "/usr/bin/python3", fileURLToPath(new URL("./inject.py", import.meta.url)), "eth0");
+      let trouble = "";
+      child.stderr?.on("data", (text: Buffer) => (trouble += text.toString()));
+      const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]();
+      const next = async (): Promise<string> => {
+        const { value, done } = (await lines.next()) as { value: string; done?: boolean };
+        if (done) throw new Error(`scapy ended: ${trouble}`);
+        return value;
+      };
+      injector = { child, next };
+      this.#injectors.set(host, injector);
+      await next();
+    }
+    injector.child.stdin?.write(`${expression}\n`);
+    return JSON.parse(await injector.next()) as string[];
   }
 
   /** Everything that tools can see of a namespace's network setup. */

@@ -50,13 +50,13 @@ export class AgentEnd {
     }
   }
 
-  /** Hands a frame that `read` gave (or `frameOf` made) to the stack, as if it had just arrived. */
+  /** Hands a frame that `read` gave (or `frameOf` made) to the stack, as if it had just arrived. One that the kernel refuses counts as lost. */
   giveBack(frame: Uint8Array): void {
     frame.set(this.#ethernet, offloadHeaderLength);
-    orWouldBlock(libc.send(this.#fd, frame, frame.length, 0), "send(steering device)");
+    if (libc.send(this.#fd, frame, frame.length, 0) < 0) this.#lost++;
   }
 
-  /** Frames that did not fit the socket's buffer, since the start. */
+  /** Frames that did not fit the socket's buffer, or that the stack would not have back, since the start. */
   lost(): number {
     if (!this.#closed) this.#lost += takePacketDrops(this.#fd);
     return this.#lost;

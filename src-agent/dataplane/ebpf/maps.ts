@@ -27,7 +27,7 @@ export class MobilityMaps {
       this.homes = this.#make("homes", "hash", 16, 48, 1024);
       this.members = this.#make("members", "hash", 32, 4, manyEntries);
       this.clients = this.#make("clients", "hash", 32, 24, manyEntries);
-      this.bindings = this.#make("bindings", "hash", 16, 16, manyEntries);
+      this.bindings = this.#make("bindings", "hash", 16, 24, manyEntries);
       this.tunnels = this.#make("tunnels", "hash", 16, 16, manyEntries);
       this.locals = this.#make("locals", "hash", 16, 4, 1024);
       this.counters = this.#make("counters", "perCpuArray", 4, 16, counterNames.length);

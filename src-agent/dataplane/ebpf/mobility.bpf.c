@@ -46,10 +46,14 @@ struct pair { struct address home, peer; };
 struct ip6 { __u8 first[4]; __u16 length; __u8 next, hops; struct address source, destination; };
 /* The only length of a type 2 routing header; a destination options header with just a Home Address option has it too. */
 struct extension { __u8 next, length, body[6]; struct address home; };
+/* RFC 4443 §3 */
+struct icmp_error { __u8 type, code; __u16 checksum; __u32 value; struct ip6 quoted; };
 
 /* home_agent: 0 while there is nothing in `tunnels`. */
 struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, unused; };
 struct home { struct address care_of, home_agent, via; };
+/* direct: routes give packets to the home address the next hop of the care-of address. */
+struct binding { struct address care_of; __u32 direct, unused; };
 enum state { UNKNOWN, SERVED, HELD, RELAYED };
 struct client { struct address member; __u32 state, optimised; };
 struct count { __u64 packets, bytes; };
@@ -58,7 +62,7 @@ struct count { __u64 packets, bytes; };
 enum counter {
 	TRANSLATED_OUT, TRANSLATED_IN, TUNNELLED_OUT, TUNNELLED_IN, RELAYED_ON, SIGNALLING, TO_AGENT,
 	DROP_UNBOUND, DROP_STRANGER, DROP_REVERSE, DROP_NOT_REGISTERED, DROP_HOME_AGENT_ONLY, DROP_NOT_OURS, DROP_PLAIN,
-	DROP_HOPS, DROP_TOO_BIG, DROP_UNROUTABLE, DROP_FAILED,
+	DROP_HOPS, DROP_TOO_BIG, DROP_UNROUTABLE, DROP_FAILED, DROP_TOO_MANY,
 };
 /* In the order of noticeNames in counters.ts: why the agent gets a packet. */
 enum notice { NOTICE_HELD = 1, NOTICE_UNBOUND, NOTICE_TOO_BIG, NOTICE_ERROR };
@@ -97,10 +101,10 @@ static inline int send(struct __sk_buff *skb, const struct config *config)
 	return redirect_neigh(config->device, 0, 0, 0);
 }
 
-/* On its way out with the right next hop; redirecting would cost a second pass through the device's queue. */
-static inline int leave(struct __sk_buff *skb, const struct config *config)
+/* On its way out with the right next hop? Then redirecting would only cost a second pass through the device's queue. */
+static inline int leave(struct __sk_buff *skb, const struct config *config, int direct)
 {
-	return skb->ifindex == config->device ? PASS : send(skb, config);
+	return direct && skb->ifindex == config->device ? PASS : send(skb, config);
 }
 
 /* To the agent, as it is. */
@@ -117,10 +121,16 @@ static inline int tell(struct __sk_buff *skb, const struct config *config, __u8 
 {
 	__u32 slot = notice;
 	__u64 *next = map_lookup(&limits, &slot), now = now_ns();
-	count(why, skb->len);
-	if (!next || now < *next) return DROP;
+	if (why != TO_AGENT) count(why, skb->len);
+	if (!next || now < *next) return why == TO_AGENT ? drop(skb, DROP_TOO_MANY) : DROP;
 	*next = now + 1000000;
 	return punt(skb, config, notice);
+}
+
+/* An ICMPv6 error (RFC 4443 §3.1 to 3.4) at `at`? */
+static inline int load_error(struct __sk_buff *skb, __u32 at, __u8 next, struct icmp_error *error)
+{
+	return next == ICMPV6 && !load_bytes(skb, at, error, 48) && error->type >= 1 && error->type <= 4;
 }
 
 /* Whether each packet on the wire, after `more` bytes in front, still fits the link. */
@@ -213,20 +223,21 @@ static inline int from_home(struct __sk_buff *skb, const struct config *config, 
 		count(TRANSLATED_OUT, skb->len);
 		ip->source = home->care_of;
 		if (insert(skb, ip, &option, DESTINATION_OPTIONS)) return drop(skb, DROP_FAILED);
-		return leave(skb, config);
+		return leave(skb, config, 1);
 	}
 	count(TUNNELLED_OUT, skb->len);
 	return encapsulate(skb, config, ip, &home->care_of, &home->via);
 }
 
 /* §9.3.2: what this host itself sends to a bound home address. */
-static inline int to_bound(struct __sk_buff *skb, const struct config *config, struct ip6 *ip, const struct address *care_of)
+static inline int to_bound(struct __sk_buff *skb, const struct config *config, struct ip6 *ip, const struct binding *binding)
 {
 	struct extension routing = { .body = { 2, 1 }, .home = ip->destination };
+	int direct = binding->direct;
 	count(TRANSLATED_OUT, skb->len);
-	ip->destination = *care_of;
+	ip->destination = binding->care_of;
 	if (insert(skb, ip, &routing, ROUTING)) return drop(skb, DROP_FAILED);
-	return leave(skb, config);
+	return leave(skb, config, direct);
 }
 
 SECTION("outgoing") int on_outgoing(struct __sk_buff *skb)
@@ -244,14 +255,14 @@ SECTION("outgoing") int on_outgoing(struct __sk_buff *skb)
 	struct home *home = ip.next == MOBILITY ? 0 : map_lookup(&homes, &ip.source);
 	if (home) return skb->len > 65535 + ETHERNET ? drop(skb, DROP_TOO_BIG) : from_home(skb, config, &ip, home);
 
-	struct address *care_of = map_lookup(&bindings, &ip.destination);
-	if (care_of) {
+	struct binding *binding = map_lookup(&bindings, &ip.destination);
+	if (binding) {
 		/* Past our routes: signalling, what we only forward, and what must have another header first. */
 		if (ip.next == MOBILITY || ip.next == HOP_BY_HOP || !is_local(&ip.source)) return send(skb, config);
-		return skb->len > 65535 + ETHERNET ? drop(skb, DROP_TOO_BIG) : to_bound(skb, config, &ip, care_of);
+		return skb->len > 65535 + ETHERNET ? drop(skb, DROP_TOO_BIG) : to_bound(skb, config, &ip, binding);
 	}
 	if (skb->ifindex == config->device) return PASS;
-	care_of = map_lookup(&tunnels, &ip.destination);
+	struct address *care_of = map_lookup(&tunnels, &ip.destination);
 	if (!care_of) return send(skb, config);
 	if (skb->len > 65535 + ETHERNET) return drop(skb, DROP_TOO_BIG);
 	count(TUNNELLED_OUT, skb->len);
@@ -270,9 +281,14 @@ static inline int to_away(struct __sk_buff *skb, const struct config *config, st
 	return encapsulate(skb, config, ip, &config->self, care_of);
 }
 
-/* What becomes of client -> home packets: delivered, kept by the agent, or sent on to another member. */
-static inline int decide(struct pair *key, struct address *member, int from_member)
+/*
+ * What becomes of client -> home packets: delivered, kept by the agent, or sent on to another member. An ICMPv6 error goes where the client goes
+ * that it is about, whoever sent it. `at`, `next`: what follows the IPv6 header that is, or will be, to the home address.
+ */
+static inline int decide(struct __sk_buff *skb, __u32 at, __u8 next, struct pair *key, struct address *member, int from_member)
 {
+	struct icmp_error error;
+	if (load_error(skb, at, next, &error) && same(&error.quoted.source, &key->home)) key->peer = error.quoted.destination;
 	struct client *client = map_lookup(&clients, key);
 	__u32 state = client ? client->state : UNKNOWN;
 	if (state == RELAYED) *member = client->member;
@@ -293,7 +309,7 @@ static inline int routed(struct __sk_buff *skb, const struct config *config, str
 
 	struct pair key = { header.home, ip->source };
 	struct address member = {};
-	int state = decide(&key, &member, 0);
+	int state = decide(skb, NEXT + 24, header.next, &key, &member, 0);
 	count(TRANSLATED_IN, skb->len);
 	ip->destination = header.home;
 	if (strip(skb, ip, &header)) return drop(skb, DROP_FAILED);
@@ -312,8 +328,8 @@ static inline int with_home_address(struct __sk_buff *skb, const struct config *
 	if (load_bytes(skb, NEXT, &option, 24) || !is_local(&ip->destination)) return PASS;
 	if (option.next == MOBILITY) return drop(skb, SIGNALLING);
 	if (option.length != 2 || option.body[4] != 0xc9 || option.body[5] != 16) return PASS;
-	struct address *care_of = map_lookup(&bindings, &option.home);
-	if (!care_of || !same(care_of, &ip->source)) return tell(skb, config, NOTICE_UNBOUND, DROP_UNBOUND);
+	struct binding *binding = map_lookup(&bindings, &option.home);
+	if (!binding || !same(&binding->care_of, &ip->source)) return tell(skb, config, NOTICE_UNBOUND, DROP_UNBOUND);
 	count(TRANSLATED_IN, skb->len);
 	ip->source = option.home;
 	if (strip(skb, ip, &option)) return drop(skb, DROP_FAILED);
@@ -338,7 +354,7 @@ static inline int tunnelled_to_home(struct __sk_buff *skb, const struct config *
 
 	struct pair key = { inner->destination, inner->source };
 	struct address member = {};
-	int state = decide(&key, &member, from_member);
+	int state = decide(skb, NEXT + 40, inner->next, &key, &member, from_member);
 	if (state == RELAYED) {
 		count(RELAYED_ON, skb->len);
 		return retunnel(skb, config, inner, &home->care_of, &member);
@@ -383,8 +399,8 @@ static inline int tunnelled(struct __sk_buff *skb, const struct config *config, 
 /* Errors about packets that left translated mean nothing to our TCP as they are: the agent translates them back. */
 static inline int about_translated(struct __sk_buff *skb, struct ip6 *ip)
 {
-	struct { __u8 type, code; __u16 checksum; __u32 value; struct ip6 quoted; } error;
-	if (load_bytes(skb, NEXT, &error, 48) || error.type < 1 || error.type > 4 || !is_local(&ip->destination)) return 0;
+	struct icmp_error error;
+	if (!load_error(skb, NEXT, ip->next, &error) || !is_local(&ip->destination)) return 0;
 	return error.quoted.next == TUNNEL || error.quoted.next == ROUTING || error.quoted.next == DESTINATION_OPTIONS;
 }
 
@@ -393,7 +409,8 @@ SECTION("incoming") int on_incoming(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct config *config = map_lookup(&settings, &zero);
 	struct ip6 ip;
-	if (!config || skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return PASS;
+	/* pkt_type 0: for our link-layer address. What a switch floods is another's business. */
+	if (!config || skb->pkt_type != 0 || skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return PASS;
 
 	struct address *care_of = config->home_agent ? map_lookup(&tunnels, &ip.destination) : 0;
 	if (care_of) return to_away(skb, config, &ip, care_of);
@@ -402,8 +419,7 @@ SECTION("incoming") int on_incoming(struct __sk_buff *skb)
 	if (ip.next == DESTINATION_OPTIONS) return with_home_address(skb, config, &ip);
 	if (map_lookup(&homes, &ip.destination)) return drop(skb, DROP_PLAIN);
 	if (ip.next == MOBILITY && is_local(&ip.destination)) return drop(skb, SIGNALLING);
-	if (ip.next == ICMPV6 && about_translated(skb, &ip)) return punt(skb, config, NOTICE_ERROR);
-	return PASS;
+	return about_translated(skb, &ip) ? tell(skb, config, NOTICE_ERROR, TO_AGENT) : PASS;
 }
 
 /* Kept packets go to the stack, unless their client has been handed on meanwhile. */
@@ -416,12 +432,12 @@ SECTION("returned") int on_returned(struct __sk_buff *skb)
 	struct home *home = map_lookup(&homes, &ip.destination);
 	if (!home) return PASS;
 	struct pair key = { ip.destination, ip.source };
-	struct client *client = map_lookup(&clients, &key);
-	if (!client || client->state != RELAYED) return PASS;
+	struct address member = {};
+	if (decide(skb, NEXT, ip.next, &key, &member, 0) != RELAYED) return PASS;
 	if (!fits(skb, config, NEXT, ip.next, 40)) return drop(skb, DROP_TOO_BIG);
 	if (forward_hop(skb, IP, ip.hops)) return drop(skb, DROP_HOPS);
 	count(RELAYED_ON, skb->len);
-	return encapsulate(skb, config, &ip, &home->care_of, &client->member);
+	return encapsulate(skb, config, &ip, &home->care_of, &member);
 }
 
 SECTION("license") char license_text[] = "GPL";

@@ -1,9 +1,11 @@
 import { type Address, addressBytes, formatAddress } from "../../../src-shared/net/address.ts";
+import { SystemCallError } from "../../linux/libc.ts";
 import { RawSender } from "../../linux/rawSocket.ts";
 import type { DataPlane, DataPlaneCounters } from "../../ports.ts";
 import { clientKey, ClientStates, stateNumbers, type ClientEntry, type ClientKey, type ClientState } from "../clientStates.ts";
 import type { DataPlaneContext } from "../context.ts";
 import { counterIndex, nameCounters, type CounterName } from "../counters.ts";
+import { clientOf } from "../errorTarget.ts";
 import { HeldPackets } from "../heldPackets.ts";
 import { tooBigForTunnel, translateError, type RelayedError } from "../icmpRelay.ts";
 import { names } from "../names.ts";
@@ -37,7 +39,7 @@ export class EbpfDataPlane implements DataPlane {
   readonly #homes = new Map<Address, Home>();
   readonly #members = new Map<Address, readonly Address[]>();
   readonly #tunnels = new Set<Address>();
-  readonly #bindings = new Set<Address>();
+  readonly #bindings = new Map<Address, Address>();
   readonly #clients = new ClientStates();
   readonly #held = new HeldPackets<ClientKey, Uint8Array>();
   readonly #ownDrops = new Map<CounterName, number>();
@@ -52,7 +54,7 @@ export class EbpfDataPlane implements DataPlane {
     try {
       this.#maps = this.#own(new MobilityMaps());
       this.#programs = this.#own(new Programs(this.#maps.byName));
-      this.#steering = this.#own(new Steering(context.device, { direct: true, onChange: () => this.#refreshLocals() }));
+      this.#steering = this.#own(new Steering(context.device, { direct: true, onChange: () => this.#followHost() }));
       this.#sender = this.#own(new RawSender(names.mark));
       this.#agentEnd = this.#own(new AgentEnd(this.#steering, () => this.#readPunted(readsPerTurn)));
       this.#writeSettings();
@@ -67,9 +69,10 @@ export class EbpfDataPlane implements DataPlane {
   }
 
   bind(home: Address, careOf: Address): void {
-    this.#maps.bindings.set(addressBytes(home), addressBytes(careOf));
-    this.#bindings.add(home);
-    this.#steering.addDestination(home, careOf, extensionLength);
+    // Until routes know the next hop, the program asks for it.
+    this.#putBinding(home, careOf, false);
+    this.#bindings.set(home, careOf);
+    if (this.#steering.addDestination(home, careOf, extensionLength)) this.#putBinding(home, careOf, true);
   }
 
   unbind(home: Address): void {
@@ -184,12 +187,24 @@ export class EbpfDataPlane implements DataPlane {
     this.#maps.settings.set(Buffer.alloc(4), settings);
   }
 
-  /** Addresses come and go. */
   #refreshLocals(): void {
     const now = new Set([this.#context.address, ...this.#steering.localAddresses()]);
     for (const address of now) if (!this.#locals.has(address)) this.#maps.locals.set(addressBytes(address), Buffer.from([1, 0, 0, 0]));
     for (const address of this.#locals) if (!now.has(address)) this.#maps.locals.delete(addressBytes(address));
     this.#locals = now;
+  }
+
+  /** Addresses and routes come and go. */
+  #followHost(): void {
+    this.#refreshLocals();
+    for (const [home, careOf] of this.#bindings) this.#putBinding(home, careOf, this.#steering.isDirect(home));
+  }
+
+  #putBinding(home: Address, careOf: Address, direct: boolean): void {
+    const value = Buffer.alloc(24);
+    value.set(addressBytes(careOf));
+    value.writeUInt32LE(direct ? 1 : 0, 16);
+    this.#maps.bindings.set(addressBytes(home), value);
   }
 
   #put(entry: ClientEntry): void {
@@ -242,12 +257,12 @@ export class EbpfDataPlane implements DataPlane {
       case "tooBig":
         return this.#answer(tooBigForTunnel(packet, this.#context.address, this.#steering.device.mtu));
       case "error":
-        return this.#answer(translateError(packet));
+        return this.#answer(translateError(packet), true);
     }
   }
 
   #keep(frame: Buffer, packet: Buffer): void {
-    const client = formatAddress(packet, 8);
+    const client = clientOf(packet);
     const home = formatAddress(packet, 24);
     const { kind } = this.#clients.get(home, client).state;
     if (kind === "served" || kind === "relayed") return this.#agentEnd.giveBack(frame);
@@ -267,9 +282,19 @@ export class EbpfDataPlane implements DataPlane {
     if (packets > 0) this.#ownDrops.set(name, (this.#ownDrops.get(name) ?? 0) + packets);
   }
 
-  #answer(error: RelayedError | undefined): void {
+  /**
+   * An ICMPv6 error to a socket here, or to a host elsewhere: there only for packets that we really tunnel, or anybody could have us send errors
+   * to anybody.
+   */
+  #answer(error: RelayedError | undefined, quotedTunnel = false): void {
     if (!error) return;
-    if (this.#locals.has(error.destination) || this.#homes.has(error.destination)) this.#agentEnd.giveBack(frameOf(error.packet));
-    else this.#sender.send(error.packet);
+    if (this.#locals.has(error.destination) || this.#homes.has(error.destination)) return this.#agentEnd.giveBack(frameOf(error.packet));
+    if (quotedTunnel && !this.#tunnels.has(error.about)) return;
+    try {
+      this.#sender.send(error.packet);
+    } catch (failure) {
+      if (!(failure instanceof SystemCallError)) throw failure;
+      this.#countOwn("packet could not be sent", 1);
+    }
   }
 }

@@ -98,10 +98,20 @@ export class Frame {
     return this.bytes.toString("latin1", this.at + offset, this.at + offset + 16);
   }
 
-  /** Puts a 24-byte extension header, type `protocol`, behind the IPv6 header; its bytes 0 and 1 are filled in here. */
-  insertExtension(protocol: number, extension: Uint8Array): void {
+  /** Whether the destination has no meaning beyond the link: multicast or link-local. */
+  isForLink(): boolean {
+    const first = this.bytes[this.at + destinationAt] as number;
+    return first === 0xff || (first === 0xfe && ((this.bytes[this.at + destinationAt + 1] as number) & 0xc0) === 0x80);
+  }
+
+  /**
+   * Puts a 24-byte extension header, type `protocol`, behind the IPv6 header; its bytes 0 and 1 are filled in here. False, and nothing changed, when
+   * the packet would be longer than a packet can be.
+   */
+  insertExtension(protocol: number, extension: Uint8Array): boolean {
     const { bytes } = this;
     const payload = bytes.readUInt16BE(this.at + 4) + extensionLength;
+    if (payload > 0xffff) return false;
     const next = this.next;
     this.at -= extensionLength;
     bytes.copyWithin(this.at, this.at + extensionLength, this.at + extensionLength + ipLength);
@@ -110,6 +120,7 @@ export class Frame {
     bytes[this.at + ipLength + 1] = 2;
     bytes[this.at + nextHeaderAt] = protocol;
     bytes.writeUInt16BE(payload, this.at + 4);
+    return true;
   }
 
   /** Takes a 24-byte extension header out, whose address goes to `offset` of the IPv6 header. */

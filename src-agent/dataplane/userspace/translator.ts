@@ -1,4 +1,5 @@
 import type { CounterName } from "../counters.ts";
+import { clientOffset } from "../errorTarget.ts";
 import { HeldPackets } from "../heldPackets.ts";
 import { tooBigForTunnel, translateError, type RelayedError } from "../icmpRelay.ts";
 import { destinationAt, Frame, ipLength, sourceAt } from "./frame.ts";
@@ -23,6 +24,8 @@ export interface TranslatorPorts {
   count(name: CounterName, bytes: number, packets?: number): void;
   unbound(packet: Buffer): void;
   now(): number;
+  /** At most one a millisecond: what others can make us send. */
+  mayAnswer(): boolean;
   /** The data interface's MTU, bytes. */
   readonly mtu: number;
   readonly self: Uint8Array;
@@ -70,12 +73,12 @@ export class Translator {
     const binding = this.#tables.bindings.get(destination);
     if (binding && frame.next !== HOP_BY_HOP) {
       this.#ports.count("translatedOut", frame.length);
-      frame.insertExtension(ROUTING, extension([2, 1], frame, destinationAt));
+      if (!frame.insertExtension(ROUTING, extension([2, 1], frame, destinationAt))) return this.#drop(frame, "too big for the tunnel");
       frame.bytes.set(binding.bytes, frame.at + destinationAt);
       return this.#ports.toWire(frame);
     }
     const tunnel = this.#tables.tunnels.get(destination);
-    if (!tunnel) return this.#ports.toWire(frame);
+    if (!tunnel) return frame.isForLink() ? undefined : this.#ports.toWire(frame);
     this.#ports.count("tunnelledOut", frame.length);
     this.#ports.toTunnel(frame, this.#ports.self, tunnel.bytes, hopLimit);
   }
@@ -94,19 +97,17 @@ export class Translator {
     }
     if (this.#tables.homes.has(frame.key(destinationAt))) return this.#drop(frame, "for a home address, but neither tunnelled nor with a routing header");
     if (frame.next === MOBILITY && this.#isLocal(frame)) return this.#drop(frame, "signalling");
-    if (frame.next === ICMPV6 && this.#isAboutTranslated(frame)) return this.#answer(translateError(frame.packet));
+    if (frame.next === ICMPV6 && this.#isAboutTranslated(frame)) return this.#translateError(frame);
     this.#ports.toStack(frame);
   }
 
   /** §11.3.1: a packet from our home address, route-optimised or through the reverse tunnel. */
   #fromHome(frame: Frame, home: Home): void {
-    const { bytes, at } = frame;
-    const first = bytes[at + destinationAt] as number;
-    if (first === 0xff || (first === 0xfe && ((bytes[at + destinationAt + 1] as number) & 0xc0) === 0x80)) return this.#drop(frame, "multicast or link-local destination from a home address");
+    if (frame.isForLink()) return this.#drop(frame, "multicast or link-local destination from a home address");
     const client = this.#tables.clients.get(home.key + frame.key(destinationAt));
     if (client?.optimised && frame.next !== HOP_BY_HOP) {
       this.#ports.count("translatedOut", frame.length);
-      frame.insertExtension(DESTINATION_OPTIONS, extension([1, 2, 0, 0, 0xc9, 16], frame, sourceAt));
+      if (!frame.insertExtension(DESTINATION_OPTIONS, extension([1, 2, 0, 0, 0xc9, 16], frame, sourceAt))) return this.#drop(frame, "too big for the tunnel");
       frame.bytes.set(home.careOf, frame.at + sourceAt);
       return this.#ports.toWire(frame);
     }
@@ -192,7 +193,7 @@ export class Translator {
     const fromMember = this.#tables.members.has(home.key + outerSource);
     if (!fromMember && outerSource !== home.homeAgentKey) return this.#drop(frame, "tunnel from a stranger");
     if (carriesSignalling(frame)) return this.#drop(frame, "signalling");
-    const client = this.#tables.clients.get(home.key + frame.key(ipLength + sourceAt));
+    const client = this.#tables.clients.get(home.key + keyAt(frame.bytes, clientOffset(frame.bytes, frame.at + ipLength)));
     if (client?.member) return this.#retunnel(frame, home.careOf, client.member);
     this.#ports.count("tunnelledIn", frame.length);
     frame.decapsulate();
@@ -201,7 +202,7 @@ export class Translator {
 
   /** A packet for our home address without whatever brought it here. */
   #arrived(frame: Frame, home: Home, fromMember: boolean): void {
-    const key = home.key + frame.key(sourceAt);
+    const key = home.key + keyAt(frame.bytes, clientOffset(frame.bytes, frame.at));
     const client = this.#tables.clients.get(key);
     const state = client?.state ?? "unknown";
     if (state !== "held" && (state !== "unknown" || !fromMember)) return this.#toClientState(frame, key);
@@ -246,17 +247,25 @@ export class Translator {
   }
 
   #tooBig(frame: Frame): void {
-    this.#answer(tooBigForTunnel(frame.packet, this.#ports.selfText, this.#ports.mtu));
+    if (this.#ports.mayAnswer()) this.#answer(tooBigForTunnel(frame.packet, this.#ports.selfText, this.#ports.mtu), false);
     this.#drop(frame, "too big for the tunnel");
   }
 
-  /** An ICMPv6 error of ours, to a socket here or to a host elsewhere. */
-  #answer(error: RelayedError | undefined): void {
+  #translateError(frame: Frame): void {
+    if (!this.#ports.mayAnswer()) return this.#drop(frame, "ICMPv6 errors about translated packets, too many");
+    this.#answer(translateError(frame.packet), true);
+  }
+
+  /**
+   * An ICMPv6 error to a socket here, or to a host elsewhere: there only for packets that we really tunnel, or anybody could have us send errors
+   * to anybody.
+   */
+  #answer(error: RelayedError | undefined, quotedTunnel: boolean): void {
     if (!error) return;
     const key = addressKey(error.destination);
     const frame = Frame.of(error.packet);
     if (this.#tables.locals.has(key) || this.#tables.homes.has(key)) this.#ports.toStack(frame);
-    else this.#ports.toWire(frame);
+    else if (!quotedTunnel || this.#tables.tunnels.has(addressKey(error.about))) this.#ports.toWire(frame);
   }
 
   #drop(frame: Frame, why: CounterName): void {
@@ -269,6 +278,10 @@ function extension(body: readonly number[], frame: Frame, addressAt: number): Ui
   header.set(body, 2);
   frame.bytes.copy(header, 8, frame.at + addressAt, frame.at + addressAt + 16);
   return header;
+}
+
+function keyAt(bytes: Buffer, at: number): string {
+  return bytes.toString("latin1", at, at + 16);
 }
 
 function carriesSignalling(frame: Frame): boolean {

@@ -52,6 +52,7 @@ class PacketThread {
   readonly #toStackHeader: Buffer;
   readonly #unresolved: { readonly frame: Frame; readonly until: number }[] = [];
   #lastUnbound = 0;
+  #lastAnswer = 0;
 
   constructor(setup: WorkerSetup) {
     this.#setup = setup;
@@ -79,16 +80,22 @@ class PacketThread {
   /** True when there may be more. */
   #movePackets(): boolean {
     const start = headroom - frontLength;
-    const { stackSocket, device } = this.#setup;
+    const { stackSocket, device, stackEnd } = this.#setup;
     for (let i = 0; i < packetsPerTurn; i++) {
       const length = orWouldBlock(libc.recv(stackSocket, this.#base + BigInt(start), bufferLength - start, 0), "recv(steering device)");
       if (length === undefined) return false;
       const frame = Frame.read(this.#buffer, start, start + length);
       if (!frame) continue;
-      // What a filter redirected kept the Ethernet header it came with.
-      const fromWire = this.#buffer.compare(device.address, 0, 6, start + offloadLength, start + offloadLength + 6) === 0;
-      if (fromWire) this.#translator.fromWire(frame);
-      else this.#translator.fromStack(frame);
+      const to = start + offloadLength;
+      try {
+        // What a filter redirected kept the Ethernet header it came with; what was for neither of us, a switch flooded.
+        if (this.#buffer.compare(device.address, 0, 6, to, to + 6) === 0) this.#translator.fromWire(frame);
+        else if (this.#buffer.compare(stackEnd.address, 0, 6, to, to + 6) === 0) this.#translator.fromStack(frame);
+      } catch (error) {
+        // Headers that contradict themselves: whatever they are, they must not end the agent.
+        if (!(error instanceof RangeError)) throw error;
+        this.#count("packet could not be changed", frame.length, 1);
+      }
     }
     return true;
   }
@@ -114,6 +121,7 @@ class PacketThread {
       self: addressBytes(address),
       selfText: address,
       now: () => performance.now(),
+      mayAnswer: () => this.#mayAnswer(),
       count: (name, bytes, packets = 1) => this.#count(name, bytes, packets),
       toStack: (frame) => this.#write(this.#setup.stackSocket, frame, this.#toStackHeader),
       toWire: (frame) => this.#toWire(frame),
@@ -158,6 +166,13 @@ class PacketThread {
     const at = 2 * counterIndex[name];
     counts[at] = (counts[at] as number) + packets;
     counts[at + 1] = (counts[at + 1] as number) + bytes;
+  }
+
+  #mayAnswer(): boolean {
+    const now = performance.now();
+    if (now - this.#lastAnswer < 1) return false;
+    this.#lastAnswer = now;
+    return true;
   }
 
   /** At most one a millisecond. */
