@@ -3,7 +3,7 @@ const thin = "\u202f";
 
 const signed = (text: string) => text.replace("-", minus);
 
-/** Milliseconds with a unit and about three significant digits: 0.31 ms, 4.52 ms, 48.3 ms, 412 ms, 1.83 s, 2 min 5 s. */
+/** Milliseconds with a unit and about three significant digits: 0.31 ms, 4.52 ms, 48.3 ms, 412 ms, 1.83 s, 41.0 s, 2 min 5 s. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms)) return "–";
   const size = Math.abs(ms);
@@ -11,7 +11,7 @@ export function duration(ms: number | null | undefined): string {
     const seconds = Math.round(size / 1000);
     return signed(`${ms < 0 ? "-" : ""}${Math.floor(seconds / 60)}${thin}min ${seconds % 60}${thin}s`);
   }
-  if (size >= 1000) return signed(`${(ms / 1000).toFixed(2)}${thin}s`);
+  if (size >= 1000) return signed(`${(ms / 1000).toFixed(size >= 9995 ? 1 : 2)}${thin}s`);
   return signed(`${ms.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2)}${thin}ms`);
 }
 

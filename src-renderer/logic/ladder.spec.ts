@@ -64,5 +64,5 @@ describe("a ladder", () => {
 });
 
 it("names steps as people read them", () => {
-  expect(["bindingUpdate", "careOfTestInit", "done", "<b>x"].map(stepName)).toEqual(["binding update", "care of test init", "done", "<b>x"]);
+  expect(["bindingUpdate", "stateReceived", "done", "constructor", "<b>x"].map(stepName)).toEqual(["BU sent", "state received", "done", "constructor", "<b>x"]);
 });

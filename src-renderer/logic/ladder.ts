@@ -3,7 +3,7 @@ import { duration } from "./format.ts";
 import { spreadLabels } from "./spread-labels.ts";
 
 /** Where things lie in a ladder, in its own pixels. */
-export const ladderSizes = { axis: 58, leastGap: 84, mostGap: 190, columnInset: 46, budget: 58, labels: 276, header: 52, footer: 30, labelHeight: 19, minHeight: 380 } as const;
+export const ladderSizes = { axis: 58, leastGap: 78, mostGap: 190, columnInset: 44, budget: 54, labels: 280, header: 52, footer: 30, labelHeight: 19, minHeight: 380 } as const;
 
 export interface LadderColumn {
   readonly id: string;
@@ -18,6 +18,8 @@ export interface LadderArrow {
   readonly points: readonly { readonly x: number; readonly y: number }[];
   readonly labelX: number;
   readonly labelY: number;
+  /** From the label to its arrow, where the label had to move away; else null. */
+  readonly leader: { readonly x: number; readonly y: number } | null;
   /** An end was not seen: drawn dashed, from or to halfway. */
   readonly seen: "both" | "sent" | "received";
   readonly bent: boolean;
@@ -59,8 +61,19 @@ export interface LadderModel {
 
 const roleNames: Readonly<Record<string, string>> = { client: "client", homeAgent: "home agent", contact: "contact", donor: "donor", acceptor: "acceptor" };
 
-/** The name of a step as people read it: "bindingUpdate" becomes "binding update". */
+/** Names of protocol messages are shorter, and better known, as their abbreviations. */
+const stepNames: Readonly<Record<string, string>> = {
+  homeTestInit: "HoTI sent",
+  homeTest: "HoT received",
+  careOfTestInit: "CoTI sent",
+  careOfTest: "CoT received",
+  bindingUpdate: "BU sent",
+  bindingAcknowledgement: "BA received",
+};
+
+/** The name of a step as people read it: "stateSent" becomes "state sent". */
 export function stepName(name: string): string {
+  if (Object.hasOwn(stepNames, name)) return stepNames[name] as string;
   return name.replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
 }
 
@@ -94,7 +107,7 @@ export function ladderModel(detail: HandoffDetail, height: number, width = 960):
     marks,
     silence: silenceOf(detail, x, y),
     budgetX,
-    nameLength: Math.floor(gap / 7.5),
+    nameLength: Math.floor(gap / 8.4),
     labelX: budgetX + s.budget,
   };
 }
@@ -147,17 +160,17 @@ function arrowOf(message: LadderMessage, x: ReadonlyMap<string, number>, y: (at:
   const end = seen === "sent" ? middle : { x: toX, y: endY };
   const points = [start, ...(seen === "both" ? bend : []), end];
   const lead = points[1] ?? end;
-  return [{ label: message.label, summary: message.summary, points, labelX: start.x + (lead.x - start.x) * 0.42, labelY: start.y + (lead.y - start.y) * 0.42 - 4, seen, bent: points.length > 2 }];
+  return [{ label: message.label, summary: message.summary, points, labelX: start.x + (lead.x - start.x) * 0.42, labelY: start.y + (lead.y - start.y) * 0.42 - 4, leader: null, seen, bent: points.length > 2 }];
 }
 
-/** Moves labels that would cover one another up, the later one first; they stay at their arrow otherwise. */
+/** Moves labels that would cover one another down, the later one; a leader then says which arrow they belong to. */
 function placeLabels(arrows: readonly LadderArrow[]): LadderArrow[] {
   const placed: LadderArrow[] = [];
   for (const arrow of [...arrows].sort((a, b) => a.labelY - b.labelY)) {
     let labelY = arrow.labelY;
     const half = 4 + arrow.label.length * 3.4;
     while (placed.some((p) => Math.abs(p.labelY - labelY) < 13 && Math.abs(p.labelX - arrow.labelX) < half + 4 + p.label.length * 3.4)) labelY += 6;
-    placed.push({ ...arrow, labelY });
+    placed.push({ ...arrow, labelY, leader: labelY - arrow.labelY > 8 ? { x: arrow.labelX, y: arrow.labelY + 4 } : null });
   }
   return placed;
 }

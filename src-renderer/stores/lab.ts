@@ -3,7 +3,7 @@ import { computed, shallowRef } from "vue";
 import type { Host } from "../../src-shared/api/app/host.ts";
 import type { LabPatch, LabState, LabSummary } from "../../src-shared/api/app/lab.ts";
 import { type KnownLab, nothingKnown, withPatch, withState } from "../logic/lab-state.ts";
-import { nodeLook, nodeLooks } from "../logic/node-look.ts";
+import { nodeLooks } from "../logic/node-look.ts";
 import { useConnection } from "./connection.ts";
 
 const patchEveryMs = 100;
@@ -27,7 +27,8 @@ export const useLab = defineStore("lab", () => {
   const agentsUp = computed(() => count((host) => host.agent.is === "up"));
 
   const count = (test: (host: Host) => boolean) => (state.value?.hosts ?? []).filter(test).length;
-  const look = (member: string | null) => (member === null ? null : (looks.value.get(member) ?? nodeLook(0)));
+  /** How a member looks; null for one that is not of the open lab. */
+  const look = (member: string | null) => (member === null ? null : (looks.value.get(member) ?? null));
   /** A member's name for people: its host's, which may differ from its id. */
   const memberName = (member: string) => hosts.value.get(state.value?.groups.flatMap((g) => g.members).find((m) => m.name === member)?.host ?? member)?.name ?? member;
 
@@ -60,7 +61,7 @@ export const useLab = defineStore("lab", () => {
   async function load(): Promise<void> {
     try {
       labs.value = await api.call("lab.list", {});
-      const wanted = openId.value ?? useConnection().hello?.openLab ?? labs.value.find((lab) => lab.phase === "up" && lab.hosts > 0)?.id ?? labs.value[0]?.id;
+      const wanted = openId.value ?? useConnection().hello?.openLab ?? labs.value.find((lab) => lab.phase === "up" && lab.hosts > 0)?.id ?? labs.value.find((lab) => lab.kind === "local")?.id ?? labs.value[0]?.id;
       if (wanted) await open(wanted);
       else loading.value = false;
     } catch (error) {

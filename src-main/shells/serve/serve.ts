@@ -3,9 +3,9 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { AppBackend } from "../../../src-shared/api/app.ts";
 import { Access } from "./access.ts";
-import { readWindow, type StaticFile } from "./files.ts";
+import { readWindow, type StaticFile } from "../window/files.ts";
 import { type Refusal, refuseRequest, refuseSocket } from "./guard.ts";
-import { commonHeaders } from "./headers.ts";
+import { commonHeaders } from "../window/headers.ts";
 import { enterPage, noCookiePage, refusalPage, usedLinkPage } from "./pages.ts";
 import { serveWindow } from "./windows.ts";
 
@@ -23,6 +23,8 @@ export interface Served {
   readonly port: number;
   /** A fresh address that lets one browser in, once, within ten minutes. */
   newLink(): string;
+  /** Breaks every window's connection, as sleep would; windows connect again by themselves. */
+  disconnectAll(): void;
   /** Stops answering and closes every window's connection. The backend stays open: it belongs to the caller. */
   close(): Promise<void>;
 }
@@ -41,11 +43,15 @@ export async function serve(options: ServeOptions): Promise<Served> {
     if (refusal) return refuseUpgrade(socket, refusal);
     sockets.handleUpgrade(request, socket, head, (window) => serveWindow(window, options.backend, options.onDefect ?? (() => undefined)));
   });
+  const disconnectAll = () => {
+    for (const window of sockets.clients) window.terminate();
+  };
   return {
     port,
     newLink: () => `http://${host}/enter?token=${access.newToken()}`,
+    disconnectAll,
     close: async () => {
-      for (const window of sockets.clients) window.terminate();
+      disconnectAll();
       http.closeAllConnections();
       await new Promise((resolve) => http.close(resolve));
     },

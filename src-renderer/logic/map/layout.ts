@@ -4,7 +4,7 @@ import { type Box, separate } from "./separate.ts";
 import { placeByDistance, type Point } from "./stress.ts";
 
 /** Sizes on the map, in its own units (CSS pixels at zoom 1). */
-export const sizes = { hostWidth: 104, hostHeight: 34, gap: 8, glyph: 15, pad: 12, title: 24 } as const;
+export const sizes = { hostWidth: 112, hostHeight: 34, gap: 8, glyph: 15, pad: 12, title: 24 } as const;
 
 export interface PlacedHost extends Box {
   readonly id: string;

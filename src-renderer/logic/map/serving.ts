@@ -9,6 +9,8 @@ export interface Band {
   readonly member: string;
   readonly path: string;
   readonly width: number;
+  /** Worth seeing before anything is selected. */
+  readonly strong: boolean;
 }
 
 const fewClients = 40;
@@ -21,12 +23,14 @@ export function servingBands(clients: readonly Client[], layout: MapLayout): Ban
     const end = client.servedBy === null ? undefined : layout.hosts.get(client.servedBy);
     const start = together ? sites.get(client.site) : layout.clients.get(client.id);
     if (!end || !start || client.servedBy === null) continue;
+    // Taken together, clients of a member in their own site need no line: they are beside it.
+    if (together && sites.get(client.site)?.hosts.includes(end)) continue;
     const from = together ? client.site : client.id;
     const key = `${from} ${client.servedBy}`;
     const known = counts.get(key);
     counts.set(key, { from, member: client.servedBy, start, end, count: (known?.count ?? 0) + 1 });
   }
-  return [...counts].map(([id, { from, member, start, end, count }]) => ({ id, from, member, path: curve(start, end), width: together ? 1 + Math.sqrt(count) : 2 }));
+  return [...counts].map(([id, { from, member, start, end, count }]) => ({ id, from, member, path: curve(start, end), width: together ? 0.8 + Math.sqrt(count) : 2, strong: !together || count > 2 }));
 }
 
 /** Bent a little to its left, so that two opposite ones do not cover each other. */
