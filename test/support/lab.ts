@@ -94,6 +94,17 @@ export function processTree(root: number): ProcessMark[] {
   return found;
 }
 
+/** Command lines of a process and all below it; those that end meanwhile are left out. */
+export function commandLines(root: number): string[] {
+  return processTree(root).flatMap(({ pid }) => {
+    try {
+      return [readFileSync(`/proc/${pid}/cmdline`, "latin1")];
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** Those of `marks` that still live after at most `withinMs`. */
 export async function survivors(marks: readonly ProcessMark[], withinMs = 10_000): Promise<ProcessMark[]> {
   const alive = () => marks.filter(({ pid, startTime }) => readStat(pid)?.startTime === startTime);
