@@ -193,6 +193,9 @@ export function keygen(path: string, type: string, passphrase = ""): void {
   execFileSync("ssh-keygen", ["-q", "-t", type, ...(type === "rsa" ? ["-b", "2048"] : []), "-N", passphrase, "-C", "test", "-f", path]);
 }
 
+/** A busy machine may take long. */
+const startTimeoutMs = 60_000;
+
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -202,7 +205,7 @@ export async function freePort(): Promise<number> {
 }
 
 async function answering(port: number, child: ChildProcess, log: string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (const deadline = Date.now() + startTimeoutMs; Date.now() < deadline; ) {
     if (child.exitCode !== null) throw new Error(`sshd ended at once: ${readFileSync(log, "utf8")}`);
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect({ host: "127.0.0.1", port });
@@ -217,7 +220,7 @@ async function answering(port: number, child: ChildProcess, log: string): Promis
 }
 
 async function ready(child: ChildProcess, file: string): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+  for (const deadline = Date.now() + startTimeoutMs; Date.now() < deadline; ) {
     if (existsSync(file)) return;
     if (child.exitCode !== null) break;
     await new Promise((resolve) => setTimeout(resolve, 25));
