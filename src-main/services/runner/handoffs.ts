@@ -71,7 +71,7 @@ export class Handoffs {
       point: { ...point.levels },
       repetition,
       progress: this.#workloads.progressOf(step.client),
-      latencies: Object.fromEntries(this.#scenario.group.members.filter((m) => m !== step.to).map((m) => [m, { ...this.#latencies(m, step.to, step.client) }])),
+      latencies: Object.fromEntries(this.#scenario.group.members.map((m) => [m, { ...this.#latencies(m, step.to, step.client) }])),
     });
     let failure: string | null = null;
     try {
