@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "../../src-shared/net/address.ts";
 import { outstandingBytes } from "../linux/tcpRepair.ts";
-import type { Clock, Prepared, Released } from "../ports.ts";
+import type { Clock, Prepared, Released, ReleaseHooks } from "../ports.ts";
 import { abort, activate, prepare } from "../tcp/restore.ts";
 import type { TcpSnapshot } from "../tcp/snapshot.ts";
 import type { Log } from "./adapterProcess.ts";
@@ -84,32 +84,34 @@ export class ClientMover {
     for (const [service, connections] of this.#byService(this.#has.table.of(home, client))) service.proceed(ids(connections));
   }
 
-  async release(home: Address, client: Address, onFrozen: () => void = () => {}): Promise<Released> {
+  async release(home: Address, client: Address, hooks: ReleaseHooks = { beforeFreeze: () => {}, onFrozen: () => {} }): Promise<Released> {
     const { table, servicesAt, clock } = this.#has;
     const name = key(home, client);
     if (this.#releasing.has(name)) throw new ConnectionsError("refused", `${client} is being handed off already`);
     const joined: Connection[] = [];
     this.#releasing.set(name, joined);
     try {
-      await this.#settleHandshakes(home, client);
+      // Looked for while the services let go: a connection that is accepted meanwhile joins.
+      const settled = this.#settleHandshakes(home, client);
       for (const service of servicesAt(home)) service.listener.acceptWaiting();
       const connections = table.of(home, client).filter((c) => !joined.includes(c));
       refuseUnmovable(connections);
-      const taken = await this.#takeOut(connections);
+      const [taken] = await Promise.all([this.#takeOut(connections), settled]);
       for (const service of servicesAt(home)) service.listener.acceptWaiting();
       taken.push(...joined.splice(0).map((connection) => ({ connection, phase: "fresh" as const, state: none })));
-      return this.#freeze(taken, clock, onFrozen);
+      return this.#freeze(taken, clock, hooks);
     } finally {
       this.#releasing.delete(name);
       for (const connection of joined) this.#giveBack({ connection, phase: "fresh", state: none });
     }
   }
 
-  #freeze(taken: readonly Taken[], clock: Clock, onFrozen: () => void): Released {
+  #freeze(taken: readonly Taken[], clock: Clock, hooks: ReleaseHooks): Released {
     const present = taken.filter(({ connection }) => connection.phase !== "gone");
     let result: ReturnType<typeof freezeAll>;
     try {
-      result = freezeAll(present, () => clock.mono(), onFrozen);
+      hooks.beforeFreeze();
+      result = freezeAll(present, () => clock.mono(), hooks.onFrozen);
     } catch (error) {
       for (const each of present) this.#giveBack(each);
       throw error;
@@ -278,7 +280,7 @@ export class ClientMover {
 
   #newConnection(from: Pick<Connection, "home" | "client" | "service" | "port" | "clientPort">, tcp: TcpSnapshot): Connection {
     const { home, client, service, port, clientPort } = from;
-    return { id: this.#has.table.nextId(), home, client, service, port, clientPort, fd: -1, phase: "waiting", handover: null, peerEnded: tcp.peerEnded, onSettled: null };
+    return { id: this.#has.table.nextId(), home, client, service, port, clientPort, fd: -1, phase: "waiting", handover: null, offers: 0, peerEnded: tcp.peerEnded, onSettled: null };
   }
 
   /** It lives elsewhere now: no farewell. */

@@ -25,6 +25,8 @@ export interface Connection {
    */
   phase: "waiting" | "offered" | "serving" | "closing" | "released" | "gone";
   handover: Handover | null;
+  /** How many service processes it has been offered to. */
+  offers: number;
   /** The client has ended its side, though the kernel's state may not show it any more. */
   peerEnded: boolean;
   /** Settles an `offered` connection: null when served, else why not. */

@@ -61,6 +61,7 @@ export class OfferedService {
       return;
     }
     connection.phase = "offered";
+    connection.offers++;
     const message = { type: "adopt" as const, connection: id, peer, stateBytes: handover.state.length, peerEnded: connection.peerEnded };
     this.#link.send(message, Buffer.concat([handover.state, handover.tail]), connection.fd);
   }

@@ -5,7 +5,7 @@ import type { Endpoint } from "../linux/sockaddr.ts";
 import { resetOnClose } from "../linux/sockopt.ts";
 import { acceptUnix, listenUnix, peerCredentials } from "../linux/unixSocket.ts";
 import { Watch } from "../linux/watch.ts";
-import type { Clock, ConnectionInfo, Connections, Prepared, Released } from "../ports.ts";
+import type { Clock, ConnectionInfo, Connections, Prepared, Released, ReleaseHooks } from "../ports.ts";
 import { AdapterLink, type Accepted, type LinkEvents, type Registration } from "./adapterLink.ts";
 import { AdapterProcess, type Log } from "./adapterProcess.ts";
 import { ClientMover, type RouteHints } from "./clientMover.ts";
@@ -33,6 +33,8 @@ export interface ServiceHostOptions {
 
 /** A service process of ours must have registered by then, in ms. */
 const startWithinMs = 15_000;
+/** Service processes that one connection may take down with it. */
+const maximumOffers = 3;
 
 /** The agent's side of the adapter protocol (docs/adapter.md): listening sockets, service processes, and every connection of every client. */
 export class ServiceHost implements Connections {
@@ -95,8 +97,8 @@ export class ServiceHost implements Connections {
     this.#mover.proceed(home, client);
   }
 
-  release(home: Address, client: Address, onFrozen?: () => void): Promise<Released> {
-    return this.#mover.release(home, client, onFrozen);
+  release(home: Address, client: Address, hooks?: ReleaseHooks): Promise<Released> {
+    return this.#mover.release(home, client, hooks);
   }
 
   prepareAdopt(home: Address, client: Address, bundle: Uint8Array): Prepared {
@@ -181,16 +183,25 @@ export class ServiceHost implements Connections {
     return {
       register: (link, registration) => this.#register(link, registration),
       message: (link, message, blob) => this.#onMessage(link, message, blob),
-      closed: (link, reason) => {
-        this.#links.delete(link);
-        const service = this.#serviceOf(link);
-        service?.detach();
-        if (service && this.#services.has(service)) this.#options.log("warn", `${service.name}: the service process ${pid} is gone: ${reason}`);
-        for (const connection of service ? this.#table.all() : []) {
-          if (connection.home === service?.home && connection.service === service.name && (connection.phase === "serving" || connection.phase === "offered")) this.#settle(connection, `its service process ended: ${reason}`);
-        }
-      },
+      closed: (link, reason) => this.#linkClosed(link, pid, reason),
     };
+  }
+
+  /**
+   * What the process was serving is lost: those connections are reset. What it had been offered but did not confirm it has not touched, so the next
+   * process gets it, unless several have died of it.
+   */
+  #linkClosed(link: AdapterLink, pid: number, reason: string): void {
+    this.#links.delete(link);
+    const service = this.#serviceOf(link);
+    if (!service) return;
+    service.detach();
+    if (this.#services.has(service)) this.#options.log("warn", `${service.name}: the service process ${pid} is gone: ${reason}`);
+    for (const connection of this.#table.all()) {
+      if (connection.home !== service.home || connection.service !== service.name) continue;
+      if (connection.phase === "offered" && connection.offers < maximumOffers) service.give(connection);
+      else if (connection.phase === "serving" || connection.phase === "offered") this.#settle(connection, `its service process ended: ${reason}`);
+    }
   }
 
   #register(link: AdapterLink, { service: name, port, home, version }: Registration): Accepted | { readonly code: string; readonly message: string } {
@@ -271,6 +282,7 @@ export class ServiceHost implements Connections {
       fd,
       phase: "waiting",
       handover: null,
+      offers: 0,
       peerEnded: false,
       onSettled: null,
     };
