@@ -166,6 +166,8 @@ export class GroupRuntime {
       case "reinstate":
         void this.#reinstate(effect.handoff, effect.client);
         return;
+      case "hold":
+        return plane.hold(home, effect.client);
       case "restore":
         this.#restore(effect.handoff, effect.client, effect.bundle);
         return;
@@ -209,7 +211,7 @@ export class GroupRuntime {
   /** No link: to the machines that is a refusal by that member. */
   #unreachable(member: string, message: MemberMessage): void {
     const reason = `no link to member ${member}`;
-    if (message.kind === "take" || message.kind === "offer") {
+    if (message.kind === "take" || message.kind === "state") {
       const { handoff, client } = message;
       const refused: MemberMessage = { kind: "refused", handoff, client, step: message.kind, reason, lastSequence: null };
       queueMicrotask(() => this.#input({ kind: "member", from: member, message: refused, at: this.#ports.clock.mono() }));
@@ -224,8 +226,13 @@ export class GroupRuntime {
     const { handoff, client } = effect;
     try {
       const drained = effect.drain ? await connections.drain(home, client, drainLimitMs) : { ms: 0 };
-      plane.relay(home, client, effect.relayTo);
-      const released = await connections.release(home, client, () => this.#ports.tellMember(effect.announce.member, effect.announce.message));
+      let offered: (() => void) | null = null;
+      const released = await connections.release(home, client, {
+        // From here on nothing of the client's is lost to sockets that do not listen any more.
+        beforeFreeze: () => plane.relay(home, client, effect.relayTo),
+        onFrozen: () => (offered = this.#offer(effect)),
+      });
+      (offered as (() => void) | null)?.();
       this.#released.set(handoff, released);
       this.#input({ kind: "collected", handoff, bundle: released.bundle, connections: released.connections, frozenAt: released.frozenAt, drainMs: drained.ms });
       released.destroy();
@@ -233,6 +240,14 @@ export class GroupRuntime {
       if (effect.drain) connections.proceed(home, client);
       this.#input({ kind: "notCollected", handoff, reason: (error as Error).message });
     }
+  }
+
+  /** Sends a donor's offer; returns what tells of it, for when there is time. */
+  #offer({ offer }: Extract<GroupEffect, { do: "collect" }>): () => void {
+    const at = this.#ports.clock.mono();
+    // Without a link the state will not go either, and that is noticed.
+    this.#ports.tellMember(offer.member, offer.message);
+    return this.#marker(offer.mark, at);
   }
 
   async #reinstate(handoff: string, client: Address): Promise<void> {
@@ -256,10 +271,9 @@ export class GroupRuntime {
   }
 
   #restore(handoff: string, client: Address, bundle: Uint8Array): void {
-    const { plane, connections } = this.#ports;
+    const { connections } = this.#ports;
     const { home } = this.view;
     try {
-      plane.hold(home, client);
       this.#prepared.set(handoff, connections.prepareAdopt(home, client, bundle));
       queueMicrotask(() => this.#input({ kind: "restored", handoff }));
     } catch (error) {

@@ -134,6 +134,14 @@ export interface Released {
   resume(): Promise<void>;
 }
 
+/** Moments inside a release. */
+export interface ReleaseHooks {
+  /** The services have let go; the connections still live. */
+  readonly beforeFreeze: () => void;
+  /** They stand still; they have not been written down yet. */
+  readonly onFrozen: () => void;
+}
+
 /** Sockets rebuilt from a bundle: they hold their place and drop what arrives, in complete silence, until activated. */
 export interface Prepared {
   readonly connections: number;
@@ -165,8 +173,8 @@ export interface Connections {
   drain(home: Address, client: Address, deadlineMs: number): Promise<{ readonly ms: number; readonly empty: boolean }>;
   /** Ends a drain without a handoff. */
   proceed(home: Address, client: Address): void;
-  /** Takes every connection of `client` from its service, freezes them together and writes them down. Rejects with `refused`: all go on as before. `onFrozen` is called the moment they stand still, before they are written down. */
-  release(home: Address, client: Address, onFrozen?: () => void): Promise<Released>;
+  /** Takes every connection of `client` from its service, freezes them together and writes them down. Rejects with `refused`: all go on as before. */
+  release(home: Address, client: Address, hooks?: ReleaseHooks): Promise<Released>;
   /** Checks a peer's bundle (local address `home`, peer `client`, offered ports, versions, bounds) and builds the sockets, still silent. Throws. */
   prepareAdopt(home: Address, client: Address, bundle: Uint8Array): Prepared;
 }

@@ -43,8 +43,9 @@ const message = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("padding") }),
   z.object({ kind: z.literal("take"), handoff: id, client: address, acceptor: name, mode, drain: z.boolean(), lease, grant: grant.nullable() }),
   z.object({ kind: z.literal("expect"), handoff: id, client: address, donor: name }),
-  z.object({ kind: z.literal("freezing"), handoff: id, client: address }),
-  z.object({ kind: z.literal("offer"), handoff: id, client: address, mode, lease, grant: grant.nullable(), connections: count, drainMs: ms }),
+  z.object({ kind: z.literal("offer"), handoff: id, client: address, mode, lease, grant: grant.nullable() }),
+  z.object({ kind: z.literal("state"), handoff: id, client: address, connections: count, drainMs: ms }),
+  z.object({ kind: z.literal("withdrawn"), handoff: id, client: address }),
   z.object({ kind: z.literal("accepted"), handoff: id, client: address, sequence: u16.nullable(), connections: count, drainMs: ms, bytes: count }),
   z.object({ kind: z.literal("refused"), handoff: id, client: address, step: z.string().max(64), reason: z.string().max(1000), lastSequence: u16.nullable() }),
   z.object({ kind: z.literal("rebind"), client: address, lease, grant }),
@@ -99,7 +100,7 @@ function decodeBody(body: Buffer): LinkMessage {
   if (jsonLength > body.length - 4) throw new RangeError(`member frame announces ${jsonLength} bytes of JSON in ${body.length - 4}`);
   const parsed = message.parse(JSON.parse(body.toString("utf8", 4, 4 + jsonLength)));
   const bundle = body.subarray(4 + jsonLength);
-  if (parsed.kind === "offer" || parsed.kind === "padding") return { ...parsed, bundle: new Uint8Array(bundle) };
+  if (parsed.kind === "state" || parsed.kind === "padding") return { ...parsed, bundle: new Uint8Array(bundle) };
   if (bundle.length > 0) throw new RangeError(`member frame "${parsed.kind}" carries ${bundle.length} unexpected bytes`);
   return parsed;
 }

@@ -87,7 +87,8 @@ export class MemberRole implements Role {
         plane.relay(home, effect.client, effect.relayTo);
         this.sessions.delete(effect.client);
         this.#leaving.set(effect.handoff, session);
-        return this.#give({ kind: "collected", handoff: effect.handoff, bundle: packed(session), connections: 1, frozenAt: now, drainMs: 0 }, now);
+        const { member, message, mark } = effect.offer;
+        return [{ do: "tellMember", member, message }, told(mark), ...this.#give({ kind: "collected", handoff: effect.handoff, bundle: packed(session), connections: 1, frozenAt: now, drainMs: 0 }, now)];
       }
       case "forget":
         this.#leaving.delete(effect.handoff);
@@ -97,6 +98,9 @@ export class MemberRole implements Role {
         this.sessions.set(effect.client, this.#leaving.get(effect.handoff) ?? []);
         plane.release(home, effect.client);
         return this.#give({ kind: "reinstated", handoff: effect.handoff }, now);
+      case "hold":
+        plane.hold(home, effect.client);
+        return [];
       case "restore":
         plane.hold(home, effect.client);
         this.#arriving.set(effect.handoff, unpacked(effect.bundle));

@@ -8,7 +8,7 @@ import type { MemberMessage } from "./memberMessage.ts";
  * One client on its way in. Two things must be done before it is ours: its sockets rebuilt (still frozen) and the client bound to us. They run side by
  * side; whichever ends last lets the connections live.
  */
-export type Acceptance = HandoffName & { readonly connections: number; readonly bytes: number; readonly drainMs: Millis } & (
+export type Acceptance = HandoffName & { readonly startedAt: Millis; readonly connections: number; readonly bytes: number; readonly drainMs: Millis } & (
     | {
         readonly phase: "binding";
         /** Absent for a client without Mobile IPv6: nothing to bind, the contact relays. */
@@ -19,14 +19,30 @@ export type Acceptance = HandoffName & { readonly connections: number; readonly 
     | { readonly phase: "refused" }
   );
 
+/** Connections that have not arrived after this long will not: less than the donor's own patience. */
+const stateLimitMs = 8_000;
+
 export function onOffer(name: HandoffName, offer: Extract<MemberMessage, { kind: "offer" }>, view: GroupView, receivedAt: Millis, now: Millis, random: Random): GroupStep<Acceptance> {
-  const received: GroupEffect = { do: "mark", ...name, step: "stateReceived", at: receivedAt, connections: offer.connections, bytes: offer.bundle.length };
-  const restore: GroupEffect = { do: "restore", handoff: name.handoff, client: name.client, bundle: offer.bundle };
-  const common = { ...name, connections: offer.connections, bytes: offer.bundle.length, drainMs: offer.drainMs };
-  if (!offer.grant) return { state: { ...common, phase: "binding", binding: null, restored: false }, effects: [received, restore] };
+  const received: GroupEffect = { do: "mark", ...name, step: "stateReceived", at: receivedAt };
+  const keep: GroupEffect = { do: "hold", client: name.client };
+  const common = { ...name, startedAt: now, connections: 0, bytes: 0, drainMs: 0 };
+  if (!offer.grant) return { state: { ...common, phase: "binding", binding: null, restored: false }, effects: [received, keep] };
+  // The test goes out at once: it travels while the connections are still on their way.
   const binding = startBinding(name.client, offer.lease, offer.grant, view, now, random, markOf(name));
-  // The test goes out first: it travels while the sockets are rebuilt.
-  return { state: { ...common, phase: "binding", binding: binding.state, restored: false }, effects: [received, ...binding.effects, restore] };
+  return { state: { ...common, phase: "binding", binding: binding.state, restored: false }, effects: [received, ...binding.effects, keep] };
+}
+
+/** The connections have arrived. */
+export function onState(state: Acceptance, message: Extract<MemberMessage, { kind: "state" }>): GroupStep<Acceptance> {
+  if (state.phase !== "binding" || state.bytes > 0) return { state, effects: [{ do: "drop", reason: "state not awaited" }] };
+  const { connections, drainMs, bundle } = message;
+  return { state: { ...state, connections, drainMs, bytes: bundle.length }, effects: [{ do: "restore", handoff: state.handoff, client: state.client, bundle }] };
+}
+
+/** The donor keeps the client after all. It tells the contact itself. */
+export function onWithdrawn(state: Acceptance): GroupStep<Acceptance> {
+  if (state.phase !== "binding") return { state, effects: [{ do: "drop", reason: "withdrawn too late" }] };
+  return { state: { ...nameOf(state), ...figures(state), phase: "refused" }, effects: [{ do: "abandon", handoff: state.handoff, client: state.client }] };
 }
 
 export function onRestored(state: Acceptance, view: GroupView): GroupStep<Acceptance> {
@@ -36,8 +52,16 @@ export function onRestored(state: Acceptance, view: GroupView): GroupStep<Accept
 
 export function onNotRestored(state: Acceptance, reason: string): GroupStep<Acceptance> {
   if (state.phase !== "binding") return { state, effects: [] };
-  const sent = state.binding?.phase === "update" || state.binding?.phase === "bound" ? state.binding.sequence : null;
-  return refuse(state, [], "restored", reason, sent);
+  return refuse(state, [], "restored", reason, sequenceSent(state));
+}
+
+/** Number of the Binding Update that the client may have accepted, or null when none has left. */
+function sequenceSent(state: Extract<Acceptance, { phase: "binding" }>): number | null {
+  return state.binding?.phase === "update" || state.binding?.phase === "bound" ? state.binding.sequence : null;
+}
+
+function figures(state: Acceptance): { startedAt: Millis; connections: number; bytes: number; drainMs: Millis } {
+  return { startedAt: state.startedAt, connections: state.connections, bytes: state.bytes, drainMs: state.drainMs };
 }
 
 export function onAcceptorPacket(state: Acceptance, packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis, view: GroupView, now: Millis): GroupStep<Acceptance> {
@@ -48,11 +72,14 @@ export function onAcceptorPacket(state: Acceptance, packet: MobilityPacket, mobi
 
 /** When `acceptorTimer` must be called; undefined when nothing is awaited. */
 export function acceptorWake(state: Acceptance): Millis | undefined {
-  return state.phase === "binding" && state.binding ? bindingWake(state.binding) : undefined;
+  if (state.phase !== "binding") return undefined;
+  return Math.min(state.startedAt + stateLimitMs, (state.binding && bindingWake(state.binding)) ?? Infinity);
 }
 
 export function acceptorTimer(state: Acceptance, view: GroupView, now: Millis): GroupStep<Acceptance> {
-  if (state.phase !== "binding" || !state.binding) return { state, effects: [] };
+  if (state.phase !== "binding") return { state, effects: [] };
+  if (now >= state.startedAt + stateLimitMs) return refuse(state, [], "stateReceived", `the connections did not arrive within ${stateLimitMs / 1000} s`, sequenceSent(state));
+  if (!state.binding) return { state, effects: [] };
   const result = bindingTimer(state.binding, view, now);
   return settle({ ...state, binding: result.state }, result.effects, view);
 }
@@ -64,7 +91,7 @@ function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: reado
   const sequence = state.binding?.phase === "bound" ? state.binding.sequence : null;
   const message: MemberMessage = { kind: "accepted", handoff, client, sequence, connections: state.connections, drainMs: state.drainMs, bytes: state.bytes };
   return {
-    state: { ...nameOf(state), connections: state.connections, bytes: state.bytes, drainMs: state.drainMs, phase: "serving" },
+    state: { ...nameOf(state), ...figures(state), phase: "serving" },
     effects: [
       ...effects,
       ...(state.binding ? [{ do: "optimise", client } as const] : []),
@@ -79,7 +106,7 @@ function refuse(state: Acceptance, effects: readonly GroupEffect[], at: string, 
   const message: MemberMessage = { kind: "refused", handoff: state.handoff, client: state.client, step: at, reason, lastSequence };
   // Only the donor hears of it: it takes the client back first and then tells the contact.
   return {
-    state: { ...nameOf(state), connections: state.connections, bytes: state.bytes, drainMs: state.drainMs, phase: "refused" },
+    state: { ...nameOf(state), ...figures(state), phase: "refused" },
     effects: [...effects, { do: "abandon", handoff: state.handoff, client: state.client }, { do: "tellMember", member: state.donor, message }],
   };
 }

@@ -219,7 +219,7 @@ function handingFailed(state: ContactClient, work: Extract<ContactWork, { phase:
   // As the acceptor we had stopped passing packets on to the donor.
   if (state.server !== view.self) effects.push({ do: "relay", client: state.client, member: view.members.get(state.server) as Address });
   // The acceptor may have bound the client already: only a younger binding to the donor is safe.
-  const again = state.capability === "mobile" && step !== "collect" ? rebind(next, null, view, now, random) : { state: next, effects: [] };
+  const again = state.capability === "mobile" ? rebind(next, null, view, now, random) : { state: next, effects: [] };
   return prepend(effects, again);
 }
 

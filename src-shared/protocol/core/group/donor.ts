@@ -34,7 +34,11 @@ export function startDonation(name: HandoffName, take: Extract<MemberMessage, { 
         client: name.client,
         drain: take.drain,
         relayTo: view.members.get(name.acceptor) as Address,
-        announce: { member: name.acceptor, message: { kind: "freezing", handoff: name.handoff, client: name.client } },
+        offer: {
+          member: name.acceptor,
+          message: { kind: "offer", handoff: name.handoff, client: name.client, mode: name.mode, lease: take.lease, grant: take.grant },
+          mark: { do: "mark", ...name, step: "stateSent" },
+        },
       },
     ],
   };
@@ -47,23 +51,23 @@ export function collected(
   now: Millis,
 ): GroupStep<Donation> {
   if (state.phase !== "collecting") return { state, effects: [{ do: "drop", reason: "connections collected for a handoff that is over" }] };
-  const { handoff, client, mode, acceptor, lease } = state;
+  const { handoff, client, acceptor, lease } = state;
   const mark = { do: "mark", ...nameOf(state), connections: result.connections } as const;
-  // The token aged while the connections were collected; the acceptor must know its true age.
-  const message: MemberMessage = { kind: "offer", handoff, client, mode, lease, grant: state.grant, connections: result.connections, drainMs: result.drainMs, bundle: result.bundle };
+  const message: MemberMessage = { kind: "state", handoff, client, connections: result.connections, drainMs: result.drainMs, bundle: result.bundle };
   const until = now + donorLimitMs;
   return {
     state: { ...nameOf(state), lease, grant: state.grant, phase: "offered", connections: result.connections, until },
     effects: [
       { ...mark, step: "frozen", at: result.frozenAt },
-      { do: "tellMember", member: acceptor, message, mark: { ...mark, step: "stateSent", bytes: result.bundle.length } },
+      { do: "tellMember", member: acceptor, message },
     ],
   };
 }
 
 /** Some connection cannot move: nothing has changed, say why. */
 export function notCollected(state: Donation, reason: string, view: GroupView): GroupStep<Donation> {
-  return over(state, [{ do: "unrelay", client: state.client }, refusal(state, "collect", reason, null, view.contact)]);
+  const withdrawn: MemberMessage = { kind: "withdrawn", handoff: state.handoff, client: state.client };
+  return over(state, [{ do: "unrelay", client: state.client }, { do: "tellMember", member: state.acceptor, message: withdrawn }, refusal(state, "collect", reason, null, view.contact)]);
 }
 
 /** The acceptor's verdict. */

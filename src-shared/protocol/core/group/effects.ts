@@ -44,13 +44,15 @@ export type GroupEffect =
   | Mark
   /**
    * Donor: relay what arrives from now on, then stop, freeze and dump all connections of the client; comes back as `collected` or `notCollected`.
-   * `announce` is sent the moment they stand still, so that a packet on the wire shows when that was.
+   * `offer` is sent the moment they stand still, before they are written down.
    */
-  | { readonly do: "collect"; readonly handoff: string; readonly client: Address; readonly drain: boolean; readonly relayTo: Address; readonly announce: { readonly member: string; readonly message: MemberMessage } }
+  | { readonly do: "collect"; readonly handoff: string; readonly client: Address; readonly drain: boolean; readonly relayTo: Address; readonly offer: { readonly member: string; readonly message: MemberMessage; readonly mark: Mark } }
   /** Donor: the acceptor has them; forget ours. Or: take them up again where they stopped; comes back as `reinstated`. */
   | { readonly do: "forget"; readonly handoff: string; readonly client: Address }
   | { readonly do: "reinstate"; readonly handoff: string; readonly client: Address }
-  /** Acceptor: keep what arrives for the client (ending any relay), build the sockets, still frozen; comes back as `restored` or `notRestored`. */
+  /** Acceptor: packets of the client are kept from now on (ending any relay): its connections are on their way. */
+  | { readonly do: "hold"; readonly client: Address }
+  /** Acceptor: build the sockets, still frozen; comes back as `restored` or `notRestored`. */
   | { readonly do: "restore"; readonly handoff: string; readonly client: Address; readonly bundle: Uint8Array }
   /** Acceptor: let the sockets live and deliver what was held for them. */
   | { readonly do: "activate"; readonly name: HandoffName }

@@ -87,6 +87,7 @@ class World {
         this.#later(effect.member, { kind: "member", from: member, message: effect.message, at: this.now });
         return;
       case "collect":
+        this.#perform(member, { do: "tellMember", ...effect.offer });
         this.#later(member, { kind: "collected", handoff: effect.handoff, bundle: Uint8Array.of(9), connections: 2, frozenAt: this.now, drainMs: 0 });
         return;
       case "restore":
@@ -139,7 +140,7 @@ describe("a group", () => {
     expect(world.answers.get("h1")).toBe("ok");
     expect(world.boundTo).toBe(members.get("a"));
     expect(world.steps("h1")).toEqual(
-      ["k:decided", "k:homeTestInit", "k:homeTest", "k:frozen", "k:stateSent", "a:stateReceived", "a:careOfTestInit", "a:careOfTest", "a:bindingUpdate", "a:bindingAcknowledgement", "k:done"],
+      ["k:decided", "k:homeTestInit", "k:homeTest", "k:stateSent", "k:frozen", "a:stateReceived", "a:careOfTestInit", "a:careOfTest", "a:bindingUpdate", "a:bindingAcknowledgement", "k:done"],
     );
   });
 
@@ -248,7 +249,7 @@ describe("a group", () => {
   it("takes orders from the contact only, and offers only from the donor the contact has named", () => {
     const lease = { next: 1, last: 2 };
     world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "take", handoff: "x", client, acceptor: "b", mode: "full", drain: false, lease, grant: null } });
-    world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "offer", handoff: "x", client, mode: "full", lease, grant: null, connections: 1, drainMs: 0, bundle: Uint8Array.of(1) } });
+    world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "offer", handoff: "x", client, mode: "full", lease, grant: null } });
     world.advance(3_000);
     expect(world.effects.some(([member, e]) => member === "a" && (e.do === "collect" || e.do === "restore"))).toBe(false);
     expect(world.effects.filter(([member, e]) => member === "a" && e.do === "drop").length).toBe(2);

@@ -1,7 +1,7 @@
 import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { acceptorTimer, acceptorWake, onAcceptorPacket, onNotRestored, onOffer, onRestored, type Acceptance } from "./acceptor.ts";
+import { acceptorTimer, acceptorWake, onAcceptorPacket, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
 import { bindingTimer, bindingWake, onBindingPacket, startBinding, type Binding, type BindingStep } from "./binding.ts";
 import * as contact from "./contact.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
@@ -47,7 +47,7 @@ export class Group {
   readonly #bound = new Map<Address, Millis>();
   /** Which donor the contact has announced for a handoff, and offers that came before that word. */
   readonly #expected = new Map<string, { readonly client: Address; readonly donor: string }>();
-  readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis }>();
+  readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis; readonly state?: { readonly message: Extract<MemberMessage, { kind: "state" }>; readonly at: Millis } }>();
 
   constructor(view: GroupView, random: Random, options: { readonly autoOptimise: boolean }) {
     this.view = view;
@@ -162,12 +162,17 @@ export class Group {
         this.#wakes.set(`expected ${message.handoff}`, now + contact.handingLimitMs);
         const early = this.#early.get(message.handoff);
         this.#early.delete(message.handoff);
-        return early ? this.#offer(early.from, early.message, early.at, now) : [];
+        if (!early) return [];
+        const effects = this.#offer(early.from, early.message, early.at, now);
+        return early.state ? [...effects, ...this.#state(early.from, early.state.message, early.state.at, now)] : effects;
       }
-      case "freezing":
-        return [];
       case "offer":
         return this.#offer(from, message, at, now);
+      case "state":
+        return this.#state(from, message, at, now);
+      case "withdrawn":
+        this.#early.delete(message.handoff);
+        return this.#onAcceptance(message.handoff, now, (state) => (from === state.donor ? onWithdrawn(state) : ignored(state, from)));
       case "accepted":
       case "refused":
         return this.#verdict(from, message, now);
@@ -191,6 +196,15 @@ export class Group {
     if (this.#acceptances.get(handoff)) return [{ do: "drop", reason: `offer for handoff ${handoff} came twice` }];
     const name: HandoffName = { handoff, client, donor: from, acceptor: this.view.self, mode: message.mode };
     return this.#storeAcceptance(onOffer(name, message, this.view, at, now, this.#random), now);
+  }
+
+  #state(from: string, message: Extract<MemberMessage, { kind: "state" }>, at: Millis, now: Millis): readonly GroupEffect[] {
+    const early = this.#early.get(message.handoff);
+    if (early?.from === from) {
+      this.#early.set(message.handoff, { ...early, state: { message, at } });
+      return [];
+    }
+    return this.#onAcceptance(message.handoff, now, (state) => (from === state.donor ? onState(state, message) : ignored(state, from)));
   }
 
   #isExpected(handoff: string, client: Address, donor: string): boolean {
@@ -366,4 +380,8 @@ export class Group {
         return [];
     }
   }
+}
+
+function ignored<S>(state: S, from: string): GroupStep<S> {
+  return { state, effects: [{ do: "drop", reason: `about a handoff that is not ${from}'s` }] };
 }

@@ -33,9 +33,7 @@ export type MemberMessage =
     }
   /** Contact -> acceptor, when the donor is another member: expect an offer from `donor`, so that packets it relays early are kept. */
   | { readonly kind: "expect"; readonly handoff: string; readonly client: Address; readonly donor: string }
-  /** Donor -> acceptor: the client's connections stand still; the offer follows. Asks for nothing: it shows on the wire when that was. */
-  | { readonly kind: "freezing"; readonly handoff: string; readonly client: Address }
-  /** Donor -> acceptor: the client's connections (opaque here) and the right to bind it. */
+  /** Donor -> acceptor, the moment the client's connections stand still: the right to bind the client. Their state follows. */
   | {
       readonly kind: "offer";
       readonly handoff: string;
@@ -43,10 +41,11 @@ export type MemberMessage =
       readonly mode: HandoffMode;
       readonly lease: SequenceLease;
       readonly grant: HomeGrant | null;
-      readonly connections: number;
-      readonly drainMs: Millis;
-      readonly bundle: Uint8Array;
     }
+  /** Donor -> acceptor: the client's connections, opaque here. Apart from the offer, so that binding need not wait for megabytes. */
+  | { readonly kind: "state"; readonly handoff: string; readonly client: Address; readonly connections: number; readonly drainMs: Millis; readonly bundle: Uint8Array }
+  /** Donor -> acceptor: the connections cannot be written down after all; the donor keeps the client. */
+  | { readonly kind: "withdrawn"; readonly handoff: string; readonly client: Address }
   /** Acceptor -> donor and contact: the client is mine now, bound with `sequence` (null when relayed). */
   | { readonly kind: "accepted"; readonly handoff: string; readonly client: Address; readonly sequence: number | null; readonly connections: number; readonly drainMs: Millis; readonly bytes: number }
   /** Acceptor -> donor and contact, or donor -> contact: this handoff is over and the donor keeps the client. */
