@@ -69,6 +69,12 @@ export function ensureAgent() {
   if (result.status !== 0) throw new Error("the agent could not be bundled; see above");
 }
 
+/** The window, made on the pinned Node when sources are newer. */
+export function ensureWindow() {
+  const result = spawnSync(pinnedNode, [join(root, "scripts/build-window.mjs")], { cwd: root, stdio: "inherit" });
+  if (result.status !== 0) throw new Error("the window could not be built; see above");
+}
+
 function isThere(proof) {
   if (proof.startsWith("/")) return existsSync(proof);
   return `${process.env.PATH}:/usr/sbin:/sbin`.split(":").some((directory) => existsSync(join(directory, proof)));

@@ -1,7 +1,9 @@
 // `npm start -- …`: sets up what is missing, then runs the command line on the pinned Node.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, pinnedNode, root } from "./ensure.mjs";
+import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, ensureWindow, pinnedNode, root } from "./ensure.mjs";
+
+const [command] = process.argv.slice(2);
 
 try {
   ensureNpm();
@@ -10,6 +12,7 @@ try {
     ensureUnpacked();
     ensureAgent();
   }
+  if (command === undefined || command === "serve") ensureWindow();
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exit(3);

@@ -6,8 +6,7 @@ import type { LabPlan } from "../../src-shared/api/labPlan.ts";
 import { RunFolder } from "../report/run-folder.ts";
 import { findLabFile, planOf, readLab } from "../testbeds/labFile.ts";
 import { labUp } from "../testbeds/local/labs.ts";
-import type { LocalLab } from "../testbeds/local/localLab.ts";
-import type { LinkStatus } from "../testbeds/testbed.ts";
+import type { LinkStatus, Testbed } from "../testbeds/testbed.ts";
 import { deployAgents, type LabAgentsOptions } from "./lab-agents.ts";
 import { HostsSession } from "./lab-session.ts";
 import { runScenario, type RunOptions } from "./runner/runner.ts";
@@ -60,20 +59,20 @@ export async function runExperiment(pathOrName: string, options: ExperimentOptio
 }
 
 /** The lab that a scenario names or holds. */
-async function planFor(loaded: LoadedScenario): Promise<LabPlan> {
+export async function planFor(loaded: LoadedScenario): Promise<LabPlan> {
   const { lab } = loaded.scenario;
   if (typeof lab === "string") return readLab(findLabFile(lab, dirname(loaded.file)));
   const source = new YamlSource(loaded.file, loaded.text);
   return planOf(lab, loaded.file, (path, message) => source.issue(["lab", ...path], message));
 }
 
-/** One-way latencies in force between hosts of a lab, kept current: the access links of both ends and the path between their sites. */
-export async function latenciesOf(lab: LocalLab): Promise<{ readonly between: (from: string, to: string) => number; readonly refresh: () => Promise<void> }> {
+/** One-way latencies in force between hosts of a lab, kept current: the access links of both ends and the path between their sites. 0 where links are real. */
+export async function latenciesOf(lab: Testbed): Promise<{ readonly between: (from: string, to: string) => number; readonly refresh: () => Promise<void> }> {
   let links: ReadonlyMap<string, LinkStatus> = new Map();
   const siteOf = new Map(lab.hosts().map((host) => [host.name, host.site]));
   const delay = (kind: LinkStatus["kind"], from: string, to: string): number | undefined => links.get(`${kind} ${from} ${to}`)?.quality.delayMs;
   const refresh = async (): Promise<void> => {
-    links = new Map((await lab.status()).links.map((link) => [`${link.kind} ${link.from} ${link.to}`, link]));
+    if (lab.kind === "local") links = new Map((await lab.status()).links.map((link) => [`${link.kind} ${link.from} ${link.to}`, link]));
   };
   await refresh();
   return {
@@ -82,7 +81,8 @@ export async function latenciesOf(lab: LocalLab): Promise<{ readonly between: (f
   };
 }
 
-async function versions(): Promise<Record<string, string>> {
+/** For `run.json`. */
+export async function versions(): Promise<Record<string, string>> {
   const { version } = JSON.parse(await readFile(resolve(import.meta.dirname, "../../package.json"), "utf8")) as { version: string };
   return { "anycast-lab": version, node: process.version };
 }

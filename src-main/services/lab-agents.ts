@@ -63,7 +63,8 @@ function several(problems: readonly Problem[], of: number): Problem {
   });
 }
 
-async function agentHost(deployed: Pick<DeployedHost, "access" | "facts" | "places" | "control">): Promise<AgentHost> {
+/** A host with a running agent, as sessions use it. Throws Problem `agent.notDeployed`. */
+export async function agentHost(deployed: Pick<DeployedHost, "access" | "facts" | "places" | "control">): Promise<AgentHost> {
   const { access, facts, places, control } = deployed;
   const words = await deployedCommand(access, places);
   if (!words) throw new Problem({ code: "agent.notDeployed", host: access.name, what: "no agent is deployed there", remedy: "Deploy it (lab up)." });

@@ -51,6 +51,8 @@ export class UnknownHostKeyError extends SshError {
 /** The host offered another key than the one on file. Never accepted silently: it may be someone in the middle. */
 export class ChangedHostKeyError extends SshError {
   override readonly name = "ChangedHostKeyError";
+  readonly offered: HostKey;
+  readonly known: readonly KnownHost[];
   constructor(host: string, name: string, offered: HostKey, known: readonly KnownHost[]) {
     const on = known.map((k) => `${describeHostKey(k.key)} (${k.file}:${k.line})`).join(", ");
     super({
@@ -60,6 +62,8 @@ export class ChangedHostKeyError extends SshError {
       remedy: `Someone may be listening in. If the host was reinstalled, remove the old key on purpose: ssh-keygen -R '${name}' -f ${known[0]?.file ?? "~/.ssh/known_hosts"}`,
       details: { offered: fingerprint(offered), known: known.map((k) => ({ fingerprint: fingerprint(k.key), file: k.file, line: k.line })), name },
     });
+    this.offered = offered;
+    this.known = known;
   }
 }
 

@@ -36,6 +36,10 @@ command("report <run>", "write a run's report anew, or verify its figures")
 
 addLabCommands(program, act);
 
+command("serve", "serve the window to browsers of this machine; without any command, open it")
+  .option("--port <port>", "TCP port on the loopback address (default: a free one)")
+  .action(act(async (options) => (await import("./serve.ts")).serveCommand(options)));
+
 command("bench [name] [words...]", "run a benchmark; without a name, list them")
   .passThroughOptions()
   .action(act(async (name: string | undefined, words: string[], options) => (await import("./bench.ts")).benchCommand(name, words, options)));
@@ -43,7 +47,7 @@ command("bench [name] [words...]", "run a benchmark; without a name, list them")
 command("doctor", "what this machine has for labs and fleets, with remedies").action(act(async (options) => (await import("./doctor.ts")).doctorCommand(options)));
 
 try {
-  if (process.argv.length === 2) program.outputHelp();
+  if (process.argv.length === 2) await act(async () => (await import("./open.ts")).openCommand())();
   else await program.parseAsync();
 } catch (error) {
   // commander has said what was wrong with the arguments.
