@@ -144,7 +144,7 @@ describe.skipIf(why !== null)(`service processes${why ? ` (skipped: ${why})` : "
     await world.b.call({ do: "prepareAdopt", home, client, handoff: "donor", bundle });
     world.route(world.b);
     await world.a.call({ do: "destroy", handoff: "donor" });
-    await world.b.call({ do: "activate", handoff: "donor" });
+    expect(await world.b.call({ do: "activate", handoff: "donor" })).toEqual({ failed: [] });
     await stillEchoes(echo, "moved");
     await back();
   });

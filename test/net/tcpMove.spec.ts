@@ -8,7 +8,7 @@ import { RemoteClient } from "./tcp/remoteClient.ts";
 import { client, home, whyNoWorld, World, type Member } from "./tcp/world.ts";
 
 const why = whyNoWorld();
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const sha256 = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
 const exitCode = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
 const output = async (child: ChildProcess) => {
@@ -209,7 +209,7 @@ describe.skipIf(why !== null)(`moving TCP connections${why ? ` (skipped: ${why})
     await expect(prepare(bundle, "2001:db8:a::3")).rejects.toMatchObject({ code: "bad-bundle", message: expect.stringContaining("peer address") });
     await expect(prepare(bundle.slice(0, -1))).rejects.toMatchObject({ code: "bad-bundle" });
     const otherPort = Buffer.from(bundle);
-    const portAt = otherPort.indexOf(Buffer.from("20010db8ffff00000000000000000001" + "0007", "hex")) + 16;
+    const portAt = otherPort.indexOf(Buffer.from("20010db8ffff000000000000000000010007", "hex")) + 16;
     otherPort.writeUInt16BE(8, portAt);
     await expect(prepare(otherPort)).rejects.toMatchObject({ code: "no-service" });
     const otherHome = Buffer.from(bundle);
@@ -258,12 +258,9 @@ describe.skipIf(noNginx !== null)(`moving transfers of an unmodified curl${noNgi
     const upload = world.run(["curl", "-sS", "--limit-rate", "6M", "-T", join(world.directory, "backup"), `http://[${home}]:81/backup`], { stdio: ["ignore", "pipe", "inherit"] });
     const codes = Promise.all([exitCode(download), exitCode(upload)]);
     const answer = output(upload);
-    let over = false;
-    void codes.then(() => (over = true));
     let at = world.a;
     let moved = 0;
-    while (!over) {
-      await sleep(250);
+    while ((await Promise.race([codes, sleep(250)])) === undefined) {
       const { to, connections, failed } = await world.move(at);
       expect(failed).toEqual([]);
       at = to;
