@@ -139,8 +139,10 @@ describe("a group", () => {
     world.handOver("h1", "a");
     expect(world.answers.get("h1")).toBe("ok");
     expect(world.boundTo).toBe(members.get("a"));
-    expect(world.steps("h1")).toEqual(
-      ["k:decided", "k:homeTestInit", "k:homeTest", "k:stateSent", "k:frozen", "a:stateReceived", "a:careOfTestInit", "a:careOfTest", "a:bindingUpdate", "a:bindingAcknowledgement", "k:done"],
+    // Told when the state is written down, so somewhere beside the acceptor's first steps.
+    expect(world.steps("h1")).toContain("k:frozen");
+    expect(world.steps("h1").filter((step) => step !== "k:frozen")).toEqual(
+      ["k:decided", "k:homeTestInit", "k:homeTest", "k:stateSent", "a:stateReceived", "a:careOfTestInit", "a:careOfTest", "a:bindingUpdate", "a:bindingAcknowledgement", "k:done"],
     );
   });
 
