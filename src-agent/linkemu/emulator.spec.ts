@@ -49,8 +49,23 @@ describe("Emulator", () => {
   it("takes a queue limit in bytes, and always one packet", () => {
     const { send, run, left } = emulatorAt(2, { rate, queue: { bytes: 100 } });
     for (let i = 0; i < 5; i++) send(kilobyte(), 0, 0);
+    run(1.01);
+    send(kilobyte(), 0, 1.01);
     run(1000);
-    expect(left.map((l) => l.at)).toEqual([1]);
+    expect(left.map((l) => l.at)).toEqual([1, 2.01]);
+  });
+
+  it("does not let its own lateness add up: each stage counts from when the one before was due", () => {
+    const { left, send, wake, emulator } = emulatorAt(2, { delayMs: 20 }, (config) => {
+      config.links.access[1]!.ingress = { ...free, rate };
+    });
+    send(kilobyte(), 0, 0);
+    send(kilobyte(), 0, 1);
+    wake(21.5); // the first is due at 21, the second leaves the delay line at 21 and the ingress at 22
+    expect(left.map((l) => l.at)).toEqual([21.5]);
+    expect(emulator.nextDue).toBe(22);
+    wake(22);
+    expect(left.length).toBe(2);
   });
 
   it("shares a receiver's ingress rate in the order of arrival there, not of sending", () => {
@@ -66,15 +81,16 @@ describe("Emulator", () => {
   });
 
   it("keeps the packets of a pair in order under jitter", () => {
-    const { send, run, left } = emulatorAt(2, { delayMs: 10, jitterMs: 20 });
+    const { send, run, left, emulator } = emulatorAt(2, { delayMs: 10, jitterMs: 20 });
     for (let i = 0; i < 200; i++) {
       const p = kilobyte();
       p.writeUInt32BE(i, 72);
-      send(p, 0, i * 0.5);
       run(i * 0.5);
+      send(p, 0, i * 0.5);
     }
     run(1000);
     expect(left.map((l) => l.bytes.readUInt32BE(72))).toEqual(Array.from({ length: 200 }, (_, i) => i));
+    expect(emulator.report().lateness.maxUs).toBe(1); // nothing was due before it could leave
     const waits = left.map((l, i) => l.at - i * 0.5);
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(10);
     expect(Math.max(...waits)).toBeLessThanOrEqual(30);
@@ -181,7 +197,7 @@ describe("Emulator", () => {
     const { send, run, emulator, left } = emulatorAt(2, { delayMs: 1000 });
     for (let i = 0; i < 10_000; i++) send(kilobyte(), 0, i / 1000);
     const before = emulator.report();
-    expect(before.waitingBytes).toBeLessThanOrEqual(8 << 20);
+    expect(before.waiting).toBe((8 << 20) / 2048); // each in a slot of 2 KiB
     expect(before.pairs[0]!.drops["memory"]).toBe(10_000 - before.waiting);
     run(5000);
     expect(emulator.report()).toMatchObject({ waiting: 0, waitingBytes: 0 });

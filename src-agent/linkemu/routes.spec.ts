@@ -4,9 +4,9 @@ import { Routes } from "./routes.ts";
 
 describe("Routes", () => {
   const routes = new Routes([
+    { prefix: "2001:db8::/33", host: 2 },
     { prefix: "2001:db8:f::/64", host: 0 },
     { prefix: "2001:db8:f::1/128", host: 1 },
-    { prefix: "2001:db8::/33", host: 2 },
     { prefix: "2001:db8:8000::/35", host: 3 },
   ]);
   it.each([

@@ -21,7 +21,7 @@ hosts:
 const serve = "error_log /tmp/e.log; pid /tmp/n.pid; events {} http { access_log off; server { listen [::]:8080; root /tmp; } }";
 
 describe("cut super-packets, read by scapy", () => {
-  it.each([0, 24])("are well-formed TCP segments, %i bytes of options before TCP", (options, context) => {
+  it.for([0, 24])("are well-formed TCP segments, %i bytes of options before TCP", (options, context) => {
     const scapy = findScapy();
     if ("missing" in scapy) return context.skip(scapy.missing);
     const source = packet({ from: 0, to: 1, payload: 7 * 1400 + 99, segment: 1400, options, flags: 0x19 });

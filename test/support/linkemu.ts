@@ -55,6 +55,11 @@ export function emulatorAt(count: number, quality: Partial<LinkQuality>, change:
       }
       now = until;
     },
+    /** Wakes up once, at `at`, however late that is for what was due before. */
+    wake: (at: number) => {
+      now = at;
+      emulator.run(at);
+    },
   };
 }
 
