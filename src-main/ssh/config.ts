@@ -3,6 +3,7 @@ import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { SshError } from "./errors.ts";
+import { proxyCommand } from "./proxy-command.ts";
 import { hostNames } from "./known-hosts.ts";
 import type { AskSecret, SshTarget } from "./target.ts";
 
@@ -50,9 +51,6 @@ async function resolve(reference: HostReference, options: ResolveOptions, depth:
   const config = await ask(reference, options);
   const one = (key: string) => config.get(key)?.[0];
   const set = (key: string) => (one(key) && one(key) !== "none" ? one(key) : undefined);
-  if (set("proxycommand")) {
-    throw new SshError({ code: "ssh.unsupported", host, what: "it is reached through a ProxyCommand, which is not supported", remedy: "Use ProxyJump instead." });
-  }
   const hostname = one("hostname") ?? reference.destination;
   const port = Number(one("port") ?? 22);
   const user = one("user") ?? userInfo().username;
@@ -60,6 +58,7 @@ async function resolve(reference: HostReference, options: ResolveOptions, depth:
   const files = reference.knownHosts ? [reference.knownHosts] : [...words(one("userknownhostsfile")), ...words(one("globalknownhostsfile"))];
   const agent = set("identityagent") ?? "SSH_AUTH_SOCK";
   const agentSocket = agent === "SSH_AUTH_SOCK" ? process.env["SSH_AUTH_SOCK"] : agent.startsWith("$") ? process.env[agent.slice(1)] : expand(agent);
+  const proxy = set("proxycommand")?.replaceAll(/%[hprn%]/g, (token) => ({ "%h": hostname, "%p": String(port), "%r": user, "%n": reference.destination, "%%": "%" })[token] ?? token);
   const jump = via ?? (await resolveJumps(set("proxyjump"), host, options, depth));
   return {
     host,
@@ -74,6 +73,7 @@ async function resolve(reference: HostReference, options: ResolveOptions, depth:
       ...(options.password && { password: options.password }),
     },
     ...(jump && { jump }),
+    ...(proxy && !jump && { stream: () => proxyCommand(host, proxy) }),
   };
 }
 

@@ -193,6 +193,7 @@ async function handshake(target: SshTarget, client: ssh2.Client, config: ssh2.Co
 }
 
 function explain(target: SshTarget, error: Error & { level?: string }, tried: Tried): SshError {
+  if (error instanceof SshError) return error; // the stream below has said it better
   const host = target.host;
   if (error.level === "client-authentication") {
     const what = tried.length > 0 ? `login as ${target.user} was refused; tried ${tried.join(", ")}` : `login as ${target.user} was refused; there was no key to try`;

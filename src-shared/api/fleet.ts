@@ -46,6 +46,7 @@ export const fleetFile = z.strictObject({
   $schema: z.string().optional(),
   name,
   description: z.string().max(2000).optional(),
+  sshConfig: z.string().min(1).optional().meta({ description: "An ssh_config in place of ~/.ssh/config; relative to this file, ~ allowed" }),
   /** The prefix of anycast addresses and the host that it is routed to; you arrange the routing. */
   home: z.strictObject({ prefix: written((text) => formatPrefix(parsePrefix(text)), "IPv6 prefix"), host: name }).optional(),
   defaults: z.strictObject(login).default({}),

@@ -9,7 +9,7 @@ import type { HostHandle, Testbed, TestbedStatus } from "../testbed.ts";
 
 /** Resolves every host of a fleet file as the user's own ssh would. Connects to nothing yet. Throws SshError where a host's configuration does not work. */
 export async function openFleet(file: FleetFile, options: ResolveOptions = {}): Promise<Fleet> {
-  const hosts = await Promise.all(Object.entries(file.hosts).map(([name, host]) => handleOf(name, host, file.defaults, options)));
+  const hosts = await Promise.all(Object.entries(file.hosts).map(([name, host]) => handleOf(name, host, file.defaults, { ...options, ...(file.sshConfig && { configFile: file.sshConfig }) })));
   return new Fleet(file, hosts);
 }
 
@@ -51,6 +51,7 @@ export class Fleet implements Testbed {
 
   async connect(host: string): Promise<Duplex> {
     const { ssh } = this.#host(host);
+    if (ssh.stream) return ssh.stream();
     if (ssh.jump) return this.#throughJump(ssh, ssh.jump);
     return dial(host, ssh.hostname, ssh.port, 15_000);
   }

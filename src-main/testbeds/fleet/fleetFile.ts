@@ -29,7 +29,7 @@ export function parseFleet(text: string, file: string): FleetFile {
   if (fleet.home && !fleet.hosts[fleet.home.host]) issues.push(source.issue(["home", "host"], `there is no host ${fleet.home.host}; hosts are ${Object.keys(fleet.hosts).join(", ")}`));
   if (issues.length > 0) throw invalid(file, issues);
   const place = <T extends { readonly identityFile?: string | undefined; readonly knownHosts?: string | undefined }>(of: T): T => ({ ...of, ...absolute("identityFile", of, file), ...absolute("knownHosts", of, file) });
-  return { ...fleet, defaults: place(fleet.defaults), hosts: Object.fromEntries(Object.entries(fleet.hosts).map(([name, host]) => [name, place(host)])) };
+  return { ...fleet, ...absolute("sshConfig", fleet, file), defaults: place(fleet.defaults), hosts: Object.fromEntries(Object.entries(fleet.hosts).map(([name, host]) => [name, place(host)])) };
 }
 
 function absolute<K extends string>(key: K, of: { readonly [P in K]?: string | undefined }, file: string): { [P in K]?: string } {

@@ -33,7 +33,7 @@ export async function upCommand(file: string | undefined, options: UpOptions): P
     const labSeconds = seconds(startedAt);
     if (testbed.kind === "local") note(`lab ${testbed.name}: ${testbed.hosts().length} hosts up after ${labSeconds.toFixed(1)} s`);
     await meetHosts(testbed);
-    const agents = options.agents === false ? [] : await startAgents(testbed, { dataPlane, ask: askSecret, onProgress: process.stderr.isTTY ? showProgress(testbed, (text) => line.show(text)) : noteFailures });
+    const agents = options.agents === false ? [] : await startAgents(testbed, { dataPlane, ask: askSecret, ...(process.stderr.isTTY && { onProgress: showProgress(testbed, (text) => line.show(text)) }) });
     line.end();
     const allSeconds = seconds(startedAt);
     if (options.json) printJson({ ok: true, lab: testbed.name, kind: testbed.kind, hosts: testbed.hosts().map((h) => h.name), agents, seconds: { lab: rounded(labSeconds), agents: rounded(allSeconds) } });
@@ -73,11 +73,6 @@ function showProgress(testbed: Testbed, show: (text: string) => void): (progress
     for (const phase of phases.values()) counts.set(phase, (counts.get(phase) ?? 0) + 1);
     show(`agents of ${testbed.hosts().length} hosts: ${[...counts].map(([phase, count]) => `${count} ${phase}`).join(", ")}`);
   };
-}
-
-/** Without a terminal only what is worth a line of a log. */
-function noteFailures(progress: DeployProgress): void {
-  if (progress.phase === "failed") note(progress.problem.message);
 }
 
 function describe(testbed: Testbed, agents: readonly AgentLine[], total: number): string {
