@@ -128,20 +128,24 @@ export class ConnectionGatherer implements ConnectionFacts {
   sent(tcp: TcpHeader, path: PacketPath): void {
     this.pathBytes[path] += tcp.length;
     if (tcp.syn) this.#up.startAt(tcp.sequence);
-    this.sentTo = Math.max(this.sentTo, this.#up.place((tcp.sequence + (tcp.syn ? 1 : 0)) >>> 0) + tcp.length);
+    const end = this.#up.place((tcp.sequence + (tcp.syn ? 1 : 0)) >>> 0) + tcp.length;
+    // A FIN takes a number too: only payload counts.
+    if (tcp.length > 0) this.sentTo = Math.max(this.sentTo, end);
     if (tcp.ack && this.#down.known) this.#acknowledged = Math.max(this.#acknowledged, this.#down.place(tcp.acknowledgement));
   }
 
-  /** X → C as it leaves the member that serves. */
-  left(tcp: TcpHeader, at: number): void {
-    if (tcp.length === 0) return;
+  /** X → C as it leaves the member that serves. True when it carries bytes that had not left before. */
+  left(tcp: TcpHeader, at: number): boolean {
+    if (tcp.length === 0) return false;
     const end = this.#left.place(tcp.sequence) + tcp.length;
-    if (end <= this.#leftTo) this.retransmitAt.push(at);
+    const fresh = end > this.#leftTo;
+    if (!fresh) this.retransmitAt.push(at);
     this.#leftTo = Math.max(this.#leftTo, end);
     if (tcp.stamp && !this.#stamps.has(tcp.stamp.value)) {
       this.#stamps.set(tcp.stamp.value, at);
       if (this.#stamps.size > rememberedStamps) this.#stamps.delete(this.#stamps.keys().next().value as number);
     }
+    return fresh;
   }
 
   /** C → X as it arrives at the member that serves. */

@@ -39,6 +39,8 @@ export interface LinkFact {
 export interface DepartureFacts {
   readonly at: Column;
   readonly packet: Column;
+  /** Times of those that carried bytes which had not left any member before. */
+  readonly freshAt: Column;
 }
 
 /** What a capture shows, and nothing else than what it shows. */
@@ -178,11 +180,12 @@ class FactGatherer implements CaptureFacts {
     }
     const relayedAt = this.#relayedAt.get(key);
     if (frame.tunnel && relayedAt !== undefined && at - relayedAt < relayMemoryMs) return;
-    connection.left(tcp, at);
+    const fresh = connection.left(tcp, at);
     let departures = this.departures.get(key);
-    if (!departures) this.departures.set(key, (departures = { at: new Column(), packet: new Column() }));
+    if (!departures) this.departures.set(key, (departures = { at: new Column(), packet: new Column(), freshAt: new Column() }));
     departures.at.push(at);
     departures.packet.push(packet);
+    if (fresh) departures.freshAt.push(at);
   }
 
   #toHome(seen: Seen, frame: Frame, tcp: TcpHeader, client: Address): void {

@@ -49,13 +49,13 @@ export function packetInstants(facts: CaptureFacts, place: HandoffPlace, address
   return found;
 }
 
-/** The donor's last segment from X to the client in (from, until), or null: after the freeze there must be none. */
-export function lastDeparture(facts: CaptureFacts, member: string, client: Address, from: number, until: number): number | null {
+/** When a member last sent the client new bytes from X in (from, until), or null. After its freeze it must not; what it repeats harms nobody. */
+export function lastFreshDeparture(facts: CaptureFacts, member: string, client: Address, from: number, until: number): number | null {
   const departures = facts.departures.get(departureKey(member, client));
   if (!departures) return null;
-  const index = departures.at.lowerBound(until) - 1;
+  const index = departures.freshAt.lowerBound(until) - 1;
   if (index < 0) return null;
-  const at = departures.at.at(index);
+  const at = departures.freshAt.at(index);
   return at > from ? at : null;
 }
 

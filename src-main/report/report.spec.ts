@@ -138,7 +138,7 @@ describe("verification", () => {
     ["the donor tells its freeze 2 ms late", { told: (i, step) => (i === 1 && step === "frozen" ? 2 : 0) }, /h2: frozenAt/],
     ["a step in the middle is 2 ms off", { told: (_, step) => (step === "careOfTest" ? 2 : 0) }, /h1: step return routability, care-of/],
     ["the client's log claims a byte more", { extraBytes: 1 }, /chat: bytes that reached the client's program/],
-    ["the donor sends after its freeze", { lateDonorMs: 4 }, /still sent 4\.00 ms after it froze/],
+    ["the donor sends after its freeze", { lateDonorMs: 4 }, /still sent new bytes 4\.00 ms after it froze/],
   ];
   it.each(lies)("turns red when %s", async (_, options, complaint) => {
     const folder = await build({ handoffs: [near, known], ...options });

@@ -6,7 +6,7 @@ import { addGaps, captureFigures } from "./capture-figures.ts";
 import { hostClocks } from "./clock.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
 import { connectionKey, readFacts, type CaptureFacts } from "./facts.ts";
-import { lastDeparture, packetInstants, type PacketInstants } from "./packet-instants.ts";
+import { lastFreshDeparture, packetInstants, type PacketInstants } from "./packet-instants.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { startStep } from "./steps.ts";
 import { workloadLogs, type WorkloadLog } from "./workload-records.ts";
@@ -88,12 +88,12 @@ function handoffChecks(record: HandoffRecord, recomputed: HandoffRecord, facts: 
   ];
 }
 
-/** Between the freeze and the acceptor's first packet the donor must have sent nothing for X to that client. */
+/** Between the freeze and the acceptor's first packet the donor must have sent that client no new bytes. */
 function silenceOfDonor(record: HandoffRecord, client: Address, facts: CaptureFacts): Check[] {
   const { frozenAt, firstPacketAt } = record;
   if (frozenAt === null || firstPacketAt === null) return [];
-  const late = lastDeparture(facts, record.donor, client, frozenAt + toleranceMs, firstPacketAt);
-  return [{ of: record.id, figure: "donor's last packet after the freeze", unit: "ms", claimed: 0, found: late === null ? 0 : late - frozenAt, ok: late === null, why: late === null ? null : `${record.donor} still sent ${(late - frozenAt).toFixed(2)} ms after it froze` }];
+  const late = lastFreshDeparture(facts, record.donor, client, frozenAt + toleranceMs, firstPacketAt);
+  return [{ of: record.id, figure: "donor's last new bytes after the freeze", unit: "ms", claimed: 0, found: late === null ? 0 : late - frozenAt, ok: late === null, why: late === null ? null : `${record.donor} still sent new bytes ${(late - frozenAt).toFixed(2)} ms after it froze` }];
 }
 
 /** What the client's program says it received and sent, against the TCP streams that its interface carried. */

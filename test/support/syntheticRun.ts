@@ -40,7 +40,7 @@ export interface SyntheticOptions {
   readonly echoPeriodMs?: number;
   /** Added to the client's claim of received bytes. */
   readonly extraBytes?: number;
-  /** The donor sends one more segment this long after the freeze. */
+  /** The donor sends ten new bytes this long after the freeze. */
   readonly lateDonorMs?: number;
 }
 
@@ -150,7 +150,6 @@ class World {
     }
     instants.frozen = at;
     this.#link(at, 40, L_DA);
-    if (this.#options.lateDonorMs !== undefined) this.#segment("k", "c", at + this.#options.lateDonorMs, L_DC, { fromHome: true, via: "k", sequence: this.#bytes, length: 0 });
     const frozenAt = at;
     at += own;
     instants.stateSent = at;
@@ -178,6 +177,7 @@ class World {
     at += own;
     instants.firstPacket = at;
     this.#echo(frozenAt);
+    if (this.#options.lateDonorMs !== undefined) this.#segment("k", "c", frozenAt + this.#options.lateDonorMs, L_DC, { fromHome: true, via: "k", sequence: this.#bytes, length: 10 });
     this.#segment("a", "c", at, L_AC, { fromHome: true, via: "a", sequence: this.#bytes, length: 0 });
     // The client hears nothing from the freeze on; its next line goes out when it has heard the acceptor.
     this.#serving = { member: "a", latency: L_AC };

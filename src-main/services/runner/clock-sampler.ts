@@ -1,16 +1,20 @@
 import type { ClockSample, RunDescription } from "../../../src-shared/api/summary.ts";
+import { median } from "../../../src-shared/stats/quantile.ts";
 import { managerMono, type ClockReading, type LabSession } from "./session.ts";
 
 const firstReadings = 8;
 const everyMs = 1000;
 /** Of each stretch of this length one sample is kept. */
 const stretchMs = 20_000;
+const apartReadings = 15;
 
 /** Reads the hosts' clocks all through a run. Several samples are kept over time because clocks drift. */
 export class ClockSampler {
   readonly zero: RunDescription["zero"];
   readonly #session: LabSession;
   readonly #samples = new Map<string, ClockSample[]>();
+  /** Wall clock minus monotonic clock of each host, its latest readings. */
+  readonly #apart = new Map<string, number[]>();
   #timer: NodeJS.Timeout | null = null;
   #busy: Promise<void> = Promise.resolve();
 
@@ -50,6 +54,13 @@ export class ClockSampler {
     await Promise.all(this.#session.hosts.map(({ name }) => this.#read(name).catch(() => {})));
   }
 
+  /** The host reads its two clocks one after the other, and may be held up in between: the median of several readings is not. */
+  #wallMinusMono(host: string, reading: ClockReading): number {
+    const latest = [...(this.#apart.get(host) ?? []), reading.hostWall - reading.hostMono].slice(-apartReadings);
+    this.#apart.set(host, latest);
+    return median(latest);
+  }
+
   async #read(host: string): Promise<void> {
     const reading = await this.#session.readClock(host);
     const samples = this.#samples.get(host) ?? [];
@@ -61,9 +72,9 @@ export class ClockSampler {
     const sample: ClockSample = {
       at,
       ...bounds,
-      // The host read both its clocks at once, so its wall clock is as well known as the other. Against the manager's wall clock as it was at the
-      // run's zero, so that a later step of that moves nothing.
-      wallOffsetMs: bounds.monoOffsetMs + (reading.hostWall - reading.hostMono) - (this.zero.wall - this.zero.mono),
+      // The host's wall clock is as well known as its other one. Against the manager's wall clock as it was at the run's zero, so that a later
+      // step of that moves nothing.
+      wallOffsetMs: bounds.monoOffsetMs + this.#wallMinusMono(host, reading) - (this.zero.wall - this.zero.mono),
     };
     if (sameStretch) samples[samples.length - 1] = sample;
     else samples.push(sample);
