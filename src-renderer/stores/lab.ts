@@ -37,7 +37,18 @@ export const useLab = defineStore("lab", () => {
     waiting = [];
   }
 
-  api.on("lab.list", (list) => (labs.value = list));
+  let rereading: ReturnType<typeof setTimeout> | undefined;
+  /** A lab that came up, went down or was put up anew is told in the list alone: then what we know of it is read again. */
+  function rereadIfOther(): void {
+    const summary = labs.value.find((each) => each.id === openId.value);
+    if (!summary || !state.value || (summary.phase === state.value.phase && summary.hosts === state.value.hosts.length)) return;
+    void open(summary.id);
+  }
+  api.on("lab.list", (list) => {
+    labs.value = list;
+    clearTimeout(rereading);
+    rereading = setTimeout(rereadIfOther, 2 * patchEveryMs);
+  });
   api.on("lab.patch", (patch) => {
     waiting.push(patch);
     if (waiting.length === 1) setTimeout(applyWaiting, patchEveryMs);

@@ -23,6 +23,7 @@ describe.skipIf(missing)(`by keyboard alone${missing ? ` (skipped: ${missing})` 
     const { page, errors, close } = await openWindow("empty,speed=12");
     expect(await focused(page)).toBe("Run the tour");
     await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: /^Host nyc/ }).waitFor();
     for (const [title, button] of [["A lab of six hosts", /^Next/], ["Clients change hands", /^Next/], ["Each handoff, message by message", /^Next/], ["The hosts behind it", /^Next/], ["What was measured", /^(Open the report|Done)/]] as const) {
       await page.getByRole("heading", { name: title }).waitFor();
       await page.waitForFunction("!document.querySelector('[aria-label=Tour] .primary')?.disabled");
