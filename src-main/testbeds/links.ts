@@ -25,9 +25,11 @@ function applyOne(plan: LabPlan, links: Links, from: string, to: string, change:
     case "any-host":
       return { ...links, access: { ...links.access, [to]: { ...accessOf(links, to), ingress: { ...accessOf(links, to).ingress, ...change } } } };
     default:
-      throw new Problem({ code: "link.unknown", what: `there is no link from ${from} to ${to}: that is a ${kinds.replace("-", " and a ")}`, remedy: 'Name two hosts, two sites, or a host and "*" for its access link.', exitCode: exitCodes.usage });
+      throw new Problem({ code: "link.unknown", what: `there is no link from ${from} to ${to}: one is ${described[kindOf(plan, from)]}, the other ${described[kindOf(plan, to)]}`, remedy: 'Name two hosts, two sites, or a host and "*" for its access link.', exitCode: exitCodes.usage });
   }
 }
+
+const described = { host: "a host", site: "a site", any: "the network" } as const;
 
 function kindOf(plan: LabPlan, name: string): "host" | "site" | "any" {
   if (name === "*") return "any";
