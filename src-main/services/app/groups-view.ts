@@ -10,7 +10,7 @@ const inspected = z.object({
       epoch: z.number().int().nonnegative(),
       contact: z.string(),
       links: z.record(z.string(), z.boolean()),
-      connections: z.array(z.object({ client: z.string(), connections: z.number() })),
+      connections: z.array(z.object({ client: z.string(), connections: z.array(z.unknown()) })),
       clients: z.array(z.object({ client: z.string(), server: z.string(), active: z.boolean() })),
       bound: z.array(z.object({ client: z.string() })),
       registration: z.object({ phase: z.string() }).nullable(),
@@ -77,7 +77,7 @@ export function clientsOf(hosts: ReadonlyMap<string, Inspected>, describe: (addr
             servedBy: server,
             how: before?.how ?? how,
             why: before?.why ?? "",
-            connections: at?.connections.find((c) => c.client === client)?.connections ?? 0,
+            connections: at?.connections.find((c) => c.client === client)?.connections.length ?? 0,
           };
         });
     }),

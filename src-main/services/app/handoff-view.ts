@@ -95,7 +95,7 @@ function stepsOf(record: HandoffRecord, start: number): LadderStep[] {
 }
 
 /** Messages of this handoff are told within this time around its first and last instant, ms. */
-const marginMs = 50;
+const marginMs = 5;
 const mostMessages = 400;
 
 function messagesOf(record: HandoffRecord, scene: HandoffScene, told: readonly ToldMessage[], start: number): LadderMessage[] {

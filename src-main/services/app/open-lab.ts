@@ -93,8 +93,8 @@ export class OpenLab {
 
   /** Connects to every host and to the agents that run; hosts that do not answer show why. */
   async attachAll(): Promise<void> {
-    await Promise.all(this.hosts().map((link) => link.attach().catch(() => false)));
-    await Promise.all([this.refreshLinks(), this.lookNow()]);
+    await Promise.all([this.refreshLinks(), ...this.hosts().map((link) => link.attach().catch(() => false))]);
+    await this.lookNow();
   }
 
   /** Links as they are now; call it after they were changed. */

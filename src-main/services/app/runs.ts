@@ -109,9 +109,6 @@ export class Runs {
       if (own) {
         this.#step(active, active.run.progress.total - 1, "taking the lab down");
         await this.#labs.takeDown(open.id).catch((error: unknown) => active.log.add(asProblem(error).message, "error"));
-      } else if (open.testbed.kind === "local") {
-        await open.testbed.linkReset();
-        await open.refreshLinks();
       }
     }
     await this.#finish(active);
@@ -134,12 +131,15 @@ export class Runs {
   async #onLab(active: Active, loaded: LoadedScenario, open: OpenLab): Promise<void> {
     if (active.abort.signal.aborted) throw stopped();
     const latencies = await latenciesOf(open.testbed);
+    const before = open.testbed.kind === "local" ? (await open.testbed.status()).links.filter((link) => link.changed) : [];
+    let linksSet = false;
     const session = new HostsSession({
       testbed: open.testbed,
       hosts: open.hosts().map((link) => open.agent(link.name)),
       versions: await versions(),
       latencyMs: latencies.between,
       onLinks: async () => {
+        linksSet = true;
         await latencies.refresh();
         await open.refreshLinks();
       },
@@ -159,6 +159,12 @@ export class Runs {
       stopCounting();
       forget();
       await session.close();
+      // A lab that goes on keeps what a person set, and nothing of what the scenario did.
+      if (linksSet) {
+        await open.testbed.linkReset();
+        await open.testbed.linkSet(before.map(({ from, to, quality }) => ({ link: { from, to }, bothWays: false, change: quality })));
+        await open.refreshLinks();
+      }
       void open.lookNow();
     }
   }
