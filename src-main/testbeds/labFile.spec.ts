@@ -1,7 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { labFileJsonSchema } from "../../src-shared/api/lab.ts";
 import { linkKey, type LabPlan } from "../../src-shared/api/labPlan.ts";
 import { Problem } from "../problem.ts";
 import { findLabFile, parseLab, readLab } from "./labFile.ts";
@@ -31,10 +30,6 @@ describe("a lab file", () => {
     const plan = await readLab(resolve(assets, "labs", name));
     expect(`${plan.name}.yaml`).toBe(name);
     expect(findLabFile(plan.name, "/")).toBe(resolve(assets, "labs", name));
-  });
-
-  it("has its schema beside it, as the code has it", () => {
-    expect(JSON.parse(readFileSync(resolve(assets, "schemas/lab.schema.json"), "utf8"))).toEqual(labFileJsonSchema());
   });
 
   it("gets addresses, clocks and a full set of links", () => {
