@@ -11,7 +11,7 @@ export interface CaptureFigures {
 
 /** Adds to each record what its client saw: the silence of each connection, and the worst of them less its period. */
 export function addGaps(records: readonly HandoffRecord[], facts: CaptureFacts): HandoffRecord[] {
-  const windows = records.map(windowOf);
+  const windows = records.map((record) => windowOf(record, records));
   return records.map((record, index) => {
     const window = windows[index];
     if (!window) return record;
@@ -23,10 +23,16 @@ export function addGaps(records: readonly HandoffRecord[], facts: CaptureFacts):
   });
 }
 
-function windowOf(record: HandoffRecord): HandoffWindow | null {
-  const from = record.frozenAt ?? record.startAt;
-  const to = record.firstPacketAt;
-  return from === null || to === null ? null : { from, to: to + aftermathMs };
+/** From the freeze to a while after the acceptor's first packet, but not into the client's next handoff: that has a silence of its own. */
+function windowOf(record: HandoffRecord, all: readonly HandoffRecord[]): HandoffWindow | null {
+  const from = startOfSilence(record);
+  if (from === null || record.firstPacketAt === null) return null;
+  const next = all.flatMap((other) => (other.client === record.client ? (startOfSilence(other) ?? []) : [])).filter((at) => at > from);
+  return { from, to: Math.max(record.firstPacketAt, Math.min(record.firstPacketAt + aftermathMs, ...next)) };
+}
+
+function startOfSilence(record: HandoffRecord): number | null {
+  return record.frozenAt ?? record.startAt;
 }
 
 export function captureFigures(facts: CaptureFacts): CaptureFigures {

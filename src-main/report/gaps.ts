@@ -7,7 +7,7 @@ export interface Gap {
   readonly connection: string;
   /** Longest silence that touches the handoff. */
   readonly gapMs: number;
-  /** Usual time between two arrivals: the median in the control windows. */
+  /** Usual time between two arrivals: the median in the control windows, or over the whole connection when there is none. */
   readonly periodMs: number;
   /** Longest silence in as long a window without a handoff, median over the windows; null when there was none. */
   readonly controlMs: number | null;
@@ -34,7 +34,9 @@ export function connectionGap(connection: ConnectionFacts, window: HandoffWindow
   const gapMs = longestSilence(arrivals, window.from, window.to);
   if (gapMs === null) return null;
   const controls = controlsBefore(arrivals, window, others);
-  const intervals = controls.flatMap((control) => intervalsIn(arrivals, control));
+  // Where handoffs follow each other too closely for a control window, the whole connection tells its usual rhythm.
+  const calm = controls.length > 0 ? controls : [{ from: -Infinity, to: Infinity }];
+  const intervals = calm.flatMap((control) => intervalsIn(arrivals, control));
   const silences = controls.flatMap((control) => longestSilence(arrivals, control.from, control.to) ?? []);
   return {
     connection: `${connection.client} port ${connection.clientPort} to ${connection.port}`,
