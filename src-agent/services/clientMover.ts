@@ -4,6 +4,7 @@ import { outstandingBytes } from "../linux/tcpRepair.ts";
 import type { Clock, Prepared, Released, ReleaseHooks } from "../ports.ts";
 import { abort, activate, prepare } from "../tcp/restore.ts";
 import type { TcpSnapshot } from "../tcp/snapshot.ts";
+import { guardListener } from "../tcp/synGuard.ts";
 import type { Log } from "./adapterProcess.ts";
 import { decodeBundle, type BundleEntry } from "./bundle.ts";
 import type { ClosingWatch } from "./closingWatch.ts";
@@ -90,6 +91,7 @@ export class ClientMover {
     if (this.#releasing.has(name)) throw new ConnectionsError("refused", `${client} is being handed off already`);
     const joined: Connection[] = [];
     this.#releasing.set(name, joined);
+    this.#guardListeners(home);
     try {
       // Looked for while the services let go: a connection that is accepted meanwhile joins.
       const settled = this.#settleHandshakes(home, client);
@@ -102,6 +104,7 @@ export class ClientMover {
       return this.#freeze(taken, clock, hooks);
     } finally {
       this.#releasing.delete(name);
+      this.#guardListeners(home);
       for (const connection of joined) this.#giveBack({ connection, phase: "fresh", state: none });
     }
   }
@@ -251,6 +254,11 @@ export class ClientMover {
     if (refusals.length === 0) return taken;
     for (const each of taken) this.#giveBack(each);
     throw new ConnectionsError("refused", refusals.join("; "));
+  }
+
+  #guardListeners(home: Address): void {
+    const clients = [...this.#releasing.keys()].filter((name) => name.startsWith(key(home, "" as Address))).map((name) => name.slice(home.length + 1) as Address);
+    for (const service of this.#has.servicesAt(home)) guardListener(service.listener.fd, clients);
   }
 
   async #settleHandshakes(home: Address, client: Address): Promise<void> {

@@ -3,7 +3,7 @@ import { check, lastErrno, libc, SystemCallError } from "../linux/libc.ts";
 import { AF_INET6, readSockaddrIn6, sockaddrIn6, type Endpoint } from "../linux/sockaddr.ts";
 import { fixReceiveBuffer } from "../linux/socketBuffer.ts";
 import { IPPROTO_IPV6, IPPROTO_TCP, setInt, SOL_SOCKET } from "../linux/sockopt.ts";
-import { limitUnsent } from "../linux/tcpRepair.ts";
+import { detachFilter, limitUnsent } from "../linux/tcpRepair.ts";
 import { Watch } from "../linux/watch.ts";
 import { receiveLimit, unsentLimit } from "../tcp/restore.ts";
 
@@ -48,8 +48,12 @@ export class ServiceListener {
       const length = Buffer.alloc(4);
       length.writeUInt32LE(28);
       const fd = libc.accept4(this.#fd, peer, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) this.#onConnection(fd, readSockaddrIn6(peer));
-      else if (!goesOn(lastErrno())) return;
+      if (fd >= 0) {
+        // A listener's filter (synGuard) is inherited.
+        detachFilter(fd);
+        this.#onConnection(fd, readSockaddrIn6(peer));
+      }
+      if (fd < 0 && !goesOn(lastErrno())) return;
     }
   }
 

@@ -137,6 +137,23 @@ describe.skipIf(why !== null)(`service processes${why ? ` (skipped: ${why})` : "
     await stillEchoes(hanging, "awake");
   });
 
+  it("take long to let go: a connection that the client starts meanwhile is not caught half done", async () => {
+    const hanging = await echoing(8);
+    await tell(hanging, "hang");
+    const release = world.a.call({ do: "release", home, client, handoff: "long" }).then(
+      () => "released",
+      (error: Error & { code: string }) => error.code,
+    );
+    await sleep(200);
+    const { client: late, connected } = RemoteClient.start(world, 7);
+    clients.push(late);
+    expect(await Promise.race([release, connected])).toBe("refused");
+    expect(await connected).toMatchObject({ connected: true, error: null });
+    await stillEchoes(late, "late");
+    // Another client's connections, and this one's later, are none of the guard's business.
+    await echoing(7);
+  });
+
   it("die at the donor after letting go: the handoff goes on without them", async () => {
     const echo = await echoing(7);
     const { bundle } = await world.a.call<{ bundle: Uint8Array }>({ do: "release", home, client, handoff: "donor" });
