@@ -35,7 +35,7 @@ const value = <T>(outcome: HostOutcome<T> | undefined): T => {
   if (!outcome?.ok) throw outcome?.problem ?? new Error("no outcome");
   return outcome.value;
 };
-const problem = <T>(outcome: HostOutcome<T> | undefined) => (outcome?.ok === false ? outcome.problem : undefined);
+const problemOf = <T>(outcome: HostOutcome<T> | undefined) => (outcome?.ok === false ? outcome.problem : undefined);
 
 describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` : ""}`, () => {
   const running: { stop(): Promise<void> }[] = [];
@@ -110,7 +110,7 @@ describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` 
     const later = new HostAccess({ ...access.handle, ssh: sshd.target({ user: testUser }) });
     accesses.push(later);
     expect(value((await attach([later], "d"))[0]).control.hello.host).toBe("h1");
-    expect(problem((await attach([later], "elsewhere"))[0])).toMatchObject({ code: "agent.notRunning", host: "h1" });
+    expect(problemOf((await attach([later], "elsewhere"))[0])).toMatchObject({ code: "agent.notRunning", host: "h1" });
   });
 
   it("stops an agent that does not stop by itself, and cleans up after a killed one", async () => {
@@ -177,10 +177,13 @@ describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` 
     if (!existsSync(locked)) keygen(locked, "ed25519");
     const wrongKey = new HostAccess({ ...fine.access.handle, name: "locked", ssh: fine.sshd.target({ host: "locked", user: testUser, credentials: { keyFiles: [locked] } }) });
     const unknown = new HostAccess({ ...fine.access.handle, name: "unknown", ssh: fine.sshd.target({ host: "unknown", user: testUser, trust: { names: { name: "nobody" }, files: [] } }) });
+    const impostor = join(scratch, "impostor_known_hosts");
+    writeFileSync(impostor, `127.0.0.1 ${readFileSync(`${locked}.pub`, "utf8")}`);
+    const changed = new HostAccess({ ...fine.access.handle, name: "changed", ssh: fine.sshd.target({ host: "changed", user: testUser, trust: { names: { name: "127.0.0.1" }, files: [impostor] } }) });
     const gone = new HostAccess({ ...fine.access.handle, name: "gone", ssh: { ...fine.sshd.target({ host: "gone" }), stream: undefined as never, port: 1 } });
     const all = [fine, full, alien, powerless, refused, bare].map((h) => h.access);
     const bundle = await bundleOf("", { ballast: 400_000, architectures: ["x64"] });
-    const outcomes = await deploy([...all, wrongKey, unknown, gone], { deployment: "d", bundle });
+    const outcomes = await deploy([...all, wrongKey, unknown, changed, gone], { deployment: "d", bundle });
     expect(outcomes.map((o) => [o.host, o.ok ? "ok" : o.problem.code])).toEqual([
       ["fine", "ok"],
       ["full", "deploy.diskFull"],
@@ -190,9 +193,10 @@ describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` 
       ["bare", "host.capability"],
       ["locked", "ssh.authentication"],
       ["unknown", "ssh.hostKeyUnknown"],
+      ["changed", "ssh.hostKeyChanged"],
       ["gone", "ssh.refused"],
     ]);
-    for (const o of outcomes) if (!o.ok) expect([o.problem.host, o.problem.message.startsWith(`${o.host}: `), o.problem.remedy.length > 10, o.problem.exitCode]).toEqual([o.host, true, true, 1]);
+    for (const problem of outcomes.slice(1).map((o) => problemOf(o))) expect(problem).toMatchObject({ message: expect.stringMatching(`^${problem?.host}: .{20}`), remedy: expect.stringMatching(/.{10}/), exitCode: 1 });
     for (const h of [alien, powerless, refused, bare]) expect(below(join(h.sshd.directory, "home/.local")).filter((f) => f.includes("anycast"))).toEqual([]);
     const inFull = await full.access.run("find ~ -path '*anycast*'");
     expect(inFull.stdout).toBe("");
@@ -204,7 +208,7 @@ describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` 
   it("shows the last log lines of an agent that dies while starting, and leaves nothing of it", async () => {
     const { access, sshd } = await host();
     const outcome = (await deploy([access], { deployment: "d", bundle: await bundleOf("dies") }))[0];
-    expect(problem(outcome)).toMatchObject({ code: "agent.died", host: "h1", message: expect.stringContaining("ENODEV"), evidence: expect.stringMatching(/loading the data plane\n.*ENODEV/) });
+    expect(problemOf(outcome)).toMatchObject({ code: "agent.died", host: "h1", message: expect.stringContaining("ENODEV"), evidence: expect.stringMatching(/loading the data plane\n.*ENODEV/) });
     expect(below(join(sshd.directory, "home/.local")).filter((f) => f.includes("anycast"))).toEqual([]);
   });
 
@@ -212,7 +216,7 @@ describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` 
     const { access, sshd, store } = await host();
     const bundle = await bundleOf("", { ballast: 3_000_000 });
     const outcome = (await deploy([access], { deployment: "d", bundle, onProgress: (p) => p.phase === "uploading" && p.fraction > 0.3 && void access.close() }))[0];
-    expect(problem(outcome)).toMatchObject({ code: "ssh.lost", host: "h1" });
+    expect(problemOf(outcome)).toMatchObject({ code: "ssh.lost", host: "h1" });
     await expect.poll(() => below(store).filter((f) => /upload|agent\/./.test(f))).toEqual([]);
     const retry = new HostAccess({ ...access.handle, ssh: sshd.target({ user: testUser }) });
     accesses.push(retry);
@@ -221,7 +225,7 @@ describe.skipIf(why)(`deployment to real sshd hosts${why ? ` (skipped: ${why})` 
 
   it("refuses names that make a socket path too long, before anything is changed", async () => {
     const { access, sshd } = await host({}, { name: "h".repeat(60) });
-    expect(problem((await deploy([access], { deployment: "d".repeat(30), bundle: good }))[0])).toMatchObject({ code: "deploy.pathTooLong" });
+    expect(problemOf((await deploy([access], { deployment: "d".repeat(30), bundle: good }))[0])).toMatchObject({ code: "deploy.pathTooLong" });
     expect(below(join(sshd.directory, "home"))).toEqual([]);
   });
 });

@@ -213,6 +213,15 @@ describe.skipIf(why)(`SSH connections to a real sshd${why ? ` (skipped: ${why})`
     await expect(connection.run("true")).rejects.toMatchObject({ code: "ssh.lost" });
   });
 
+  it("notices a host that has gone silent", async () => {
+    const frozen = await TestSshd.start();
+    frozen.trust();
+    const connection = await SshConnection.connect(frozen.target(), { keepaliveMs: 300 });
+    void connection.start("kill -STOP $PPID").catch(() => {});
+    expect(await connection.closed).toMatchObject({ code: "ssh.lost", message: expect.stringMatching(/keepalive/i) });
+    await frozen.stop();
+  });
+
   it("does what the user's ssh would: alias, port, key, known_hosts and ProxyJump from ssh -G", async () => {
     const directory = mkdtempSync(join(tmpdir(), "acl-config-"));
     const behind = await TestSshd.start();

@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { Problem } from "../../problem.ts";
 import type { RunResult } from "../../ssh/process.ts";
 import { quote } from "../../ssh/quote.ts";
@@ -8,8 +6,8 @@ import { agentCapabilities, agentIdentity, setprivWords } from "./capabilities.t
 import { type HostFacts } from "./facts.ts";
 import type { Installed } from "./install.ts";
 import type { RemotePlaces } from "./places.ts";
+import { unitText } from "./systemd-unit.ts";
 
-const unitTemplate = resolve(import.meta.dirname, "../../../assets/systemd/anycast-lab-agent.service");
 const startSeconds = 20;
 const stopSeconds = 10;
 
@@ -30,7 +28,7 @@ running() {
 }`;
 
 /** As the agent's user, in the process that becomes the agent: output to the log, pid to the pid file. $0 is the run directory. */
-const become = 'umask 077; cd /; exec </dev/null >>"$0/agent.log" 2>&1; echo $$ >"$0/agent.pid"; exec "$@"';
+export const become = 'umask 077; cd /; exec </dev/null >>"$0/agent.log" 2>&1; echo $$ >"$0/agent.pid"; exec "$@"';
 
 /** Waits in the host for the control socket. Expects $run; `alive` is defined by how the agent was started. */
 const awaitSocket = String.raw`
@@ -157,18 +155,7 @@ ${awaitSocket}`;
 }
 
 async function startUnit(access: HostAccess, facts: HostFacts, places: RemotePlaces, run: readonly string[], capabilities: readonly string[], options: AgentOptions) {
-  const { uid, gid } = agentIdentity(facts);
-  const template = await readFile(unitTemplate, "utf8");
-  const unitQuote = (word: string) => `"${word.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$")}"`;
-  const fill: Record<string, string> = {
-    DEPLOYMENT: options.deployment,
-    HOST: access.name,
-    UID: String(uid),
-    GID: String(gid),
-    CAPABILITIES: capabilities.map((name) => `CAP_${name.toUpperCase()}`).join(" "),
-    COMMAND: ["/bin/sh", "-c", become, places.run, ...run].map(unitQuote).join(" "),
-  };
-  const unit = template.replaceAll(/@([A-Z]+)@/g, (_, key: string) => fill[key] ?? "");
+  const unit = await unitText({ deployment: options.deployment, host: access.name, ...agentIdentity(facts), capabilities, command: ["/bin/sh", "-c", become, places.run, ...run] });
   const script = String.raw`
 run=$1; unit=$2
 mkdir -p /run/systemd/system && cat > "/run/systemd/system/$unit" && systemctl daemon-reload && systemctl start "$unit" || { echo died; exit 0; }

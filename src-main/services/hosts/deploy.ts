@@ -35,17 +35,24 @@ export interface DeployedHost {
 /** What came of each host, in the order given. One host's failure does not touch the others. */
 export type HostOutcome<T> = { readonly host: string; readonly ok: true; readonly value: T } | { readonly host: string; readonly ok: false; readonly problem: Problem };
 
+/** Hosts that are worked on at a time: enough to hide their round trips, few enough that none of them waits for us. */
+const atOnce = 32;
+
 /** Does something to all hosts at once and gathers what came of it. Never rejects. */
 export async function onAll<T>(hosts: readonly HostAccess[], work: (access: HostAccess) => Promise<T>): Promise<HostOutcome<T>[]> {
-  return Promise.all(
-    hosts.map(async (access): Promise<HostOutcome<T>> => {
+  const outcomes: HostOutcome<T>[] = [];
+  const waiting = hosts.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, access] of waiting) {
       try {
-        return { host: access.name, ok: true, value: await work(access) };
+        outcomes[index] = { host: access.name, ok: true, value: await work(access) };
       } catch (error) {
-        return { host: access.name, ok: false, problem: asProblem(error, access.name) };
+        outcomes[index] = { host: access.name, ok: false, problem: asProblem(error, access.name) };
       }
-    }),
-  );
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, hosts.length) }, worker));
+  return outcomes;
 }
 
 /** Deploys and starts the agent on all hosts at once. Never rejects: each host's outcome stands by itself. */

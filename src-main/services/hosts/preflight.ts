@@ -74,7 +74,7 @@ async function rights(access: HostAccess, facts: HostFacts): Promise<PreflightLi
 
 function ebpf(facts: HostFacts, missing: readonly string[]): PreflightLine {
   const lacking = missing.filter((name) => name === "bpf" || name === "perfmon");
-  if (facts.userNamespace) return warning("eBPF", "not in a user namespace; packets go through a TUN device, at about half the speed", "Run the lab as root for eBPF.");
+  if (facts.userNamespace) return warning("eBPF", "not allowed in the user namespace that the host is in; packets go through a TUN device, at about half the speed", "Run the lab as root for eBPF.");
   if (lacking.length > 0) return warning("eBPF", `${lacking.map(capName).join(" and ")} cannot be had; packets go through a TUN device, at about half the speed`, "Use kernel 5.8 or newer, or allow those capabilities to the container.");
   return yes("eBPF", "can be loaded");
 }

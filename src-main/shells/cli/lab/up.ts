@@ -33,7 +33,12 @@ export async function upCommand(file: string | undefined, options: UpOptions): P
     const labSeconds = seconds(startedAt);
     if (testbed.kind === "local") note(`lab ${testbed.name}: ${testbed.hosts().length} hosts up after ${labSeconds.toFixed(1)} s`);
     await meetHosts(testbed);
-    const agents = options.agents === false ? [] : await startAgents(testbed, { dataPlane, ask: askSecret, ...(process.stderr.isTTY && { onProgress: showProgress(testbed, (text) => line.show(text)) }) });
+    const deploying = { dataPlane, ask: askSecret, ...(process.stderr.isTTY && { onProgress: showProgress(testbed, (text) => line.show(text)) }) };
+    const agents = options.agents === false ? [] : await startAgents(testbed, deploying).catch((error: unknown) => {
+      line.end();
+      if (testbed.kind === "local") note(`lab ${testbed.name} stays up without some of its agents; \`lab down ${testbed.name}\` takes it down`);
+      throw error;
+    });
     line.end();
     const allSeconds = seconds(startedAt);
     if (options.json) printJson({ ok: true, lab: testbed.name, kind: testbed.kind, hosts: testbed.hosts().map((h) => h.name), agents, seconds: { lab: rounded(labSeconds), agents: rounded(allSeconds) } });
