@@ -20,7 +20,7 @@ export async function openCommand(): Promise<number> {
       browser.unref();
     });
   }
-  note(way.why);
+  note((way as Extract<WayToOpen, { by: "address" }>).why);
   return serveCommand({});
 }
 
