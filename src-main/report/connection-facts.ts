@@ -116,8 +116,9 @@ export class ConnectionGatherer implements ConnectionFacts {
       this.downTo.push(this.#downHighest);
     }
     if (!tcp.ack || !this.#up.known) return;
-    const acknowledged = this.#up.place(tcp.acknowledgement);
-    if (acknowledged > this.#upAcknowledged && acknowledged <= this.sentTo) {
+    // The FIN's number is no byte.
+    const acknowledged = Math.min(this.#up.place(tcp.acknowledgement), this.sentTo);
+    if (acknowledged > this.#upAcknowledged) {
       this.#upAcknowledged = acknowledged;
       this.upAt.push(at);
       this.upTo.push(acknowledged);

@@ -183,6 +183,12 @@ describe("running a scenario", () => {
     expect(Date.now() - started).toBeLessThan(15_000);
   });
 
+  it("fails when one of the parallel lists does, after the others have come to their end", async () => {
+    const { summary } = await go(new PaperLab(), scenario("[{ start: chat }, { parallel: [[{ expect: { client: c, member: a, within: 20 ms } }], [{ wait: 100 ms }, { handOver: { client: c, to: a, mode: full } }]] }]"));
+    expect(summary.error).toMatchObject({ code: "scenario.expectation", step: expect.stringMatching(/^parallel/) as string });
+    expect(summary.handoffs).toMatchObject([{ ok: true }]);
+  });
+
   it("visits an experiment's points with their links and modes", async () => {
     const lab = new PaperLab();
     const text = scenario(
