@@ -21,6 +21,8 @@ import { versions } from "./services/experiment.ts";
 export interface AppOptions {
   /** The folder of runs; `runs` of the working directory unless set, as on the command line. */
   readonly runs?: string;
+  /** Another ssh_config than the user's for own hosts (ssh -F). */
+  readonly sshConfig?: string;
 }
 
 /** The manager behind every window: labs, hosts, runs and terminals go on whether a window looks or not. */
@@ -42,9 +44,10 @@ export class App implements AppBackend {
   readonly #terminals: Terminals;
 
   constructor(options: AppOptions = {}) {
+    const sshConfig = options.sshConfig === undefined ? {} : { sshConfig: options.sshConfig };
     this.#labs = new Labs({ store: this.#store, tasks: this.#tasks, emit: this.#emit, watched: () => this.#windows.size > 0, askAbout: (host) => this.#questions.about(host, "sudo") });
-    this.#fleet = new OwnFleet({ labs: this.#labs, store: this.#store, askAbout: (host, kind) => this.#questions.about(host, kind) });
-    this.#hosts = new HostService({ labs: this.#labs, store: this.#store, tasks: this.#tasks, fleet: this.#fleet, emit: this.#emit });
+    this.#fleet = new OwnFleet({ labs: this.#labs, store: this.#store, askAbout: (host, kind) => this.#questions.about(host, kind), ...sshConfig });
+    this.#hosts = new HostService({ labs: this.#labs, store: this.#store, tasks: this.#tasks, fleet: this.#fleet, emit: this.#emit, ...sshConfig });
     this.#runs = new Runs(this.#labs, this.#emit, resolve(options.runs ?? "runs"));
     this.#captures = new CaptureService(this.#labs, this.#store);
     this.#terminals = new Terminals(this.#labs, this.#store);

@@ -22,6 +22,8 @@ export interface OwnFleetOptions {
   readonly labs: Labs;
   readonly store: LabStore;
   readonly askAbout: (host: string, kind: "password" | "passphrase") => AskSecret;
+  /** Another ssh_config than the user's. */
+  readonly sshConfig?: string;
 }
 
 /** A person's own hosts: kept in a file, resolved as the user's ssh would, reached when somebody asks. */
@@ -96,7 +98,8 @@ export class OwnFleet {
 
   async #resolve({ id, target }: OwnHost): Promise<HostHandle> {
     const file = fleetFile.parse({ name: fleetName, hosts: { [id]: { ssh: target, site } } });
-    const fleet = await openFleet(file, { passphrase: this.#options.askAbout(id, "passphrase"), password: this.#options.askAbout(id, "password") });
+    const { askAbout, sshConfig } = this.#options;
+    const fleet = await openFleet(file, { passphrase: askAbout(id, "passphrase"), password: askAbout(id, "password"), ...(sshConfig && { configFile: sshConfig }) });
     return fleet.hosts()[0] as HostHandle;
   }
 
@@ -149,11 +152,9 @@ class OwnTestbed {
   async down(): Promise<void> {}
 }
 
-const sshConfigFile = (): string => join(homedir(), ".ssh/config");
-
 /** The hosts that ~/.ssh/config names, patterns left out, each as ssh itself resolves it. */
-export async function sshConfigHosts(): Promise<{ file: string; hosts: SshConfigHost[]; problem: string | null }> {
-  const file = sshConfigFile();
+export async function sshConfigHosts(configFile?: string): Promise<{ file: string; hosts: SshConfigHost[]; problem: string | null }> {
+  const file = configFile ?? join(homedir(), ".ssh/config");
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -162,14 +163,14 @@ export async function sshConfigHosts(): Promise<{ file: string; hosts: SshConfig
     return { file, hosts: [], problem: code === "ENOENT" ? null : `${file} cannot be read (${code})` };
   }
   const aliases = [...new Set([...text.matchAll(/^[ \t]*Host[ \t=]+(.+)$/gim)].flatMap((match) => (match[1] as string).trim().split(/\s+/)).filter((alias) => !/[*?!]/.test(alias)))].slice(0, 200);
-  const hosts = await Promise.all(aliases.map(sshConfigHost));
+  const hosts = await Promise.all(aliases.map((alias) => sshConfigHost(alias, configFile)));
   const included = /^[ \t]*Include\b/im.test(text);
   return { file, hosts, problem: included ? "Hosts of included files are not listed; they can be typed all the same." : null };
 }
 
-async function sshConfigHost(alias: string): Promise<SshConfigHost> {
+async function sshConfigHost(alias: string, configFile: string | undefined): Promise<SshConfigHost> {
   try {
-    const { user, hostname, port, jump } = await resolveHost({ name: alias, destination: alias });
+    const { user, hostname, port, jump } = await resolveHost({ name: alias, destination: alias }, configFile ? { configFile } : {});
     return { alias, target: `${user}@${hostname.includes(":") ? `[${hostname}]` : hostname}${port === 22 ? "" : `:${port}`}`, via: jump?.hostname ?? null, unsupported: null };
   } catch (error) {
     return { alias, target: alias, via: null, unsupported: asProblem(error, alias).message };

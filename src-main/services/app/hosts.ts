@@ -27,6 +27,7 @@ export interface HostsOptions {
   readonly tasks: Tasks;
   readonly fleet: OwnFleet;
   readonly emit: Emit;
+  readonly sshConfig?: string;
 }
 
 /** Everything that is done to hosts: connecting, keys, preflight, deploy, logs. */
@@ -58,7 +59,7 @@ export class HostService {
       const { name } = this.#options.store.item(lab, "hosts", host);
       throw new AppError("unsupported", `nothing is changed on ${name} by itself`, { remedy: "Do there what the finding says, then check again.", host: name });
     },
-    "host.sshConfig": () => sshConfigHosts(),
+    "host.sshConfig": () => sshConfigHosts(this.#options.sshConfig),
     "host.inspect": async ({ lab, host }) => {
       const { client, hello } = this.#options.labs.get(lab).agent(host);
       const [state, counters] = await Promise.all([client.call("inspect", {}), client.call("counters", {})]);

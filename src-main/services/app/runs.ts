@@ -6,7 +6,8 @@ import type { Run, RunDetail } from "../../../src-shared/api/app/run.ts";
 import { asProblem, Problem } from "../../problem.ts";
 import { RunFolder } from "../../report/run-folder.ts";
 import { latenciesOf, planFor, versions } from "../experiment.ts";
-import { HostsSession } from "../lab-session.ts";
+import { type AgentHost, HostsSession } from "../lab-session.ts";
+import { pingLatencies } from "../ping.ts";
 import { type RunProgress, runScenario } from "../runner/runner.ts";
 import type { LoadedScenario } from "../runner/scenario-file.ts";
 import { deployAll, labId, type Labs } from "./labs.ts";
@@ -105,7 +106,7 @@ export class Runs {
     const open = own ? await this.#ownLab(active, loaded, hand) : this.#labs.get(lab);
     this.#change(active, { lab: open.id });
     try {
-      if (!own) await deployAll(open, hand);
+      if (open.testbed.kind === "local" && !own) await deployAll(open, hand);
       await this.#onLab(active, loaded, open);
     } finally {
       if (own) {
@@ -132,12 +133,13 @@ export class Runs {
 
   async #onLab(active: Active, loaded: LoadedScenario, open: OpenLab): Promise<void> {
     if (active.abort.signal.aborted) throw stopped();
-    const latencies = await latenciesOf(open.testbed);
+    const hosts = open.hosts().flatMap(({ agent }) => (agent ? [agent] : []));
+    const latencies = open.testbed.kind === "local" ? await latenciesOf(open.testbed) : await this.#measured(active, hosts);
     const before = open.testbed.kind === "local" ? (await open.testbed.status()).links.filter((link) => link.changed) : [];
     let linksSet = false;
     const session = new HostsSession({
       testbed: open.testbed,
-      hosts: open.hosts().map((link) => open.agent(link.name)),
+      hosts,
       versions: await versions(),
       latencyMs: latencies.between,
       onLinks: async () => {
@@ -169,6 +171,14 @@ export class Runs {
       }
       void open.lookNow();
     }
+  }
+
+  /** Real links are measured once, before the run. */
+  async #measured(active: Active, hosts: readonly AgentHost[]): Promise<Awaited<ReturnType<typeof latenciesOf>>> {
+    this.#step(active, 0, "measuring the latencies between hosts");
+    const { between, silent } = await pingLatencies(hosts);
+    for (const pair of silent) active.log.add(`${pair}: no answer to ping; predictions count this path as 0 ms`, "warn");
+    return { between, refresh: async () => {} };
   }
 
   #progress(active: Active, { done, total, step, remainingSeconds }: RunProgress): void {
