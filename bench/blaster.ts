@@ -1,9 +1,10 @@
 /**
  * One TCP stream as fast as it goes, by system calls alone, so that what is measured is the kernel and not a runtime.
  * usage: blaster.ts sink ADDRESS PORT | source ADDRESS PORT: serves one stream after the other, receiving or sending
- *        blaster.ts send|receive ADDRESS PORT SECONDS [CONGESTION]: one stream; prints {bytes, seconds}
+ *        blaster.ts send|receive ADDRESS PORT SECONDS [CONGESTION]: one stream; prints {bytes, seconds, allBytes, cpuSeconds}, the last two with the start
  * Servers take the congestion control from the client's first line.
  */
+import { readFileSync } from "node:fs";
 import { check, libc } from "../src-agent/linux/libc.ts";
 import { AF_INET6, sockaddrIn6 } from "../src-agent/linux/sockaddr.ts";
 import { IPPROTO_TCP, setInt, SOL_SOCKET } from "../src-agent/linux/sockopt.ts";
@@ -42,6 +43,11 @@ function receive(fd: number, until: number): number {
   return bytes;
 }
 
+/** Seconds that this thread has been on a CPU. */
+function cpuSeconds(): number {
+  return Number(readFileSync("/proc/thread-self/schedstat", "latin1").split(" ")[0]) / 1e9;
+}
+
 function serve(mode: string, address: Buffer): void {
   const listener = check(libc.socket(AF_INET6, SOCK_STREAM, 0), "socket");
   setInt(listener, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
@@ -70,13 +76,15 @@ function stream(mode: string, address: Buffer, seconds: number, congestion: stri
   check(libc.connect(fd, address, address.length), "connect");
   check(libc.send(fd, Buffer.from(congestion.padEnd(lineLength)), lineLength, 0), "send");
   const move = mode === "send" ? send : receive;
+  const cpuBefore = cpuSeconds();
   // The start is not the steady state.
-  move(fd, performance.now() + 250);
+  const first = move(fd, performance.now() + 250);
   const start = performance.now();
   const bytes = move(fd, start + 1000 * seconds);
   const took = (performance.now() - start) / 1000;
+  const cpu = cpuSeconds() - cpuBefore;
   libc.close(fd);
-  process.stdout.write(`${JSON.stringify({ bytes, seconds: took })}\n`);
+  process.stdout.write(`${JSON.stringify({ bytes, seconds: took, allBytes: first + bytes, cpuSeconds: cpu })}\n`);
 }
 
 const [mode, host, port, seconds, congestion] = process.argv.slice(2) as [string, string, string, string, string];

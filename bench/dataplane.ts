@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { PlanePair, type Variant } from "./planePair.ts";
 
-const { values } = parseArgs({ options: { json: { type: "boolean" }, rounds: { type: "string", default: "15" }, seconds: { type: "string", default: "0.5" } } });
+const { values } = parseArgs({ options: { json: { type: "boolean" }, rounds: { type: "string", default: "12" }, seconds: { type: "string", default: "0.5" } } });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
 const gates: Readonly<Record<string, number>> = { "ebpf bbr": 0.95, "ebpf cubic": 0.8, "userspace bbr": 0.4, "userspace cubic": 0.4 };
@@ -30,6 +30,13 @@ function median(numbers: readonly number[]): number {
   return sorted.length % 2 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
+/** The `round`th of the orders in which things can stand. */
+function ordered<T>(items: readonly T[], round: number): T[] {
+  if (items.length < 2) return [...items];
+  const first = round % items.length;
+  return [items[first] as T, ...ordered(items.toSpliced(first, 1), Math.floor(round / items.length))];
+}
+
 const rounded = (value: number): number => Number(value.toPrecision(4));
 
 async function measure(): Promise<Map<string, Sample[]>> {
@@ -40,8 +47,8 @@ async function measure(): Promise<Map<string, Sample[]>> {
     for (let round = 0; round < rounds; round++) {
       for (const congestion of congestions)
         for (const direction of directions)
-          // Every other round backwards: whoever comes first has the colder caches.
-          for (const pair of round % 2 ? pairs.toReversed() : pairs) {
+          // In every order: who comes right after whom matters (warm caches, free pages).
+          for (const pair of ordered(pairs, round)) {
             const sample = await pair.stream(direction, congestion, seconds);
             const key = `${pair.variant} ${congestion} ${direction}`;
             samples.set(key, [...(samples.get(key) ?? []), sample]);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PlaneHost, run } from "../test/support/planeWorld.ts";
 
@@ -9,8 +9,6 @@ const blaster = fileURLToPath(new URL("./blaster.ts", import.meta.url));
 const home = "2001:db8:f::1";
 const ends = { client: "2001:db8:1::a", node: "2001:db8:1::b" } as const;
 const ports = { download: "9001", upload: "9002" } as const;
-/** Clock ticks of /proc/PID/stat a second. */
-const ticksPerSecond = 100;
 
 /** A client and an anycast node in namespaces of their own, one veth pair between them, and TCP to the home address over it. */
 export class PlanePair {
@@ -39,20 +37,14 @@ export class PlanePair {
 
   /** One stream of `seconds`. Goodput in Gbit/s as the receiver (download) or the sender (upload) counts it. */
   async stream(direction: "download" | "upload", congestion: string, seconds: number): Promise<{ gbps: number; cpuSecondsPerGB: number }> {
-    const before = this.#cpuTicks();
+    const before = this.#cpuSeconds();
     const child = spawn("ip", ["netns", "exec", this.#namespaces.client, process.execPath, blaster, direction === "download" ? "receive" : "send", home, ports[direction], String(seconds), congestion], { stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
-    let ownTicks = 0;
-    child.stdout.on("data", (text: Buffer) => {
-      out += text.toString();
-      ownTicks = ticksOf(child.pid as number);
-    });
+    child.stdout.on("data", (text: Buffer) => (out += text.toString()));
     await new Promise((resolve) => child.once("close", resolve));
-    const { bytes, seconds: took } = JSON.parse(out) as { bytes: number; seconds: number };
-    // The CPU time includes the quarter of a second before the count starts.
-    const moved = (bytes / took) * (took + 0.25);
-    const cpu = (this.#cpuTicks() - before + ownTicks) / ticksPerSecond;
-    return { gbps: (8 * bytes) / took / 1e9, cpuSecondsPerGB: cpu / (moved / 1e9) };
+    const { bytes, seconds: took, cpuSeconds, allBytes } = JSON.parse(out) as Record<"bytes" | "seconds" | "cpuSeconds" | "allBytes", number>;
+    const cpu = this.#cpuSeconds() - before + cpuSeconds;
+    return { gbps: (8 * bytes) / took / 1e9, cpuSecondsPerGB: cpu / (allBytes / 1e9) };
   }
 
   async close(): Promise<void> {
@@ -71,7 +63,8 @@ export class PlanePair {
     const { client, node } = this.#namespaces;
     for (const name of [client, node]) {
       run("ip", "netns", "add", name);
-      run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0");
+      // Without saved metrics, or one unlucky stream would slow the start of all that follow it in the same namespaces.
+      run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv4.tcp_no_metrics_save=1");
       run("ip", "-n", name, "link", "set", "lo", "up");
     }
     run("ip", "link", "add", "eth0", "netns", client, "type", "veth", "peer", "name", "eth0", "netns", node);
@@ -104,17 +97,16 @@ export class PlanePair {
     }
   }
 
-  #cpuTicks(): number {
-    return [...this.#servers, ...this.#planes.map((plane) => plane.child)].reduce((sum, { pid }) => sum + ticksOf(pid as number), 0);
+  #cpuSeconds(): number {
+    return [...this.#servers, ...this.#planes.map((plane) => plane.child)].reduce((sum, { pid }) => sum + cpuSecondsOf(pid as number), 0);
   }
 }
 
-/** User and system time of a process, in clock ticks; 0 when it is gone. */
-function ticksOf(pid: number): number {
+/** Seconds that a process's threads have been on a CPU, what interrupts did meanwhile included; 0 when it is gone. */
+function cpuSecondsOf(pid: number): number {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return Number(fields[11]) + Number(fields[12]);
+    const threads = readdirSync(`/proc/${pid}/task`).map((thread) => readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1"));
+    return threads.reduce((sum, line) => sum + Number(line.split(" ")[0]) / 1e9, 0);
   } catch {
     return 0;
   }
