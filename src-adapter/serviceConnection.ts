@@ -91,6 +91,18 @@ export class ServiceConnection {
     return false;
   }
 
+  /**
+   * Takes back the last of what was written, at most `limit` bytes, as far as the kernel has not taken it. Answers how many bytes: whoever can
+   * produce them again need not have them moved.
+   */
+  takeBack(limit: number): number {
+    const kept = Buffer.concat(this.#pending);
+    const back = Math.min(limit, kept.length);
+    this.#pending = kept.length === back ? [] : [kept.subarray(0, kept.length - back)];
+    this.#pendingBytes -= back;
+    return back;
+  }
+
   /** No more will be written; reading goes on until the client ends too. */
   end(): void {
     this.#endWanted = true;

@@ -28,6 +28,8 @@ class HttpConnection implements ConnectionHandler {
   #clientEnded = false;
   #exchange: Exchange = { phase: "idle" };
   #body: BodyPosition = { kind: "done" };
+  /** Where this process began with the answer under way. */
+  #firstOffset = 0;
   #request: ClientRequest | null = null;
   #answer: IncomingMessage | null = null;
   #failures = 0;
@@ -37,6 +39,7 @@ class HttpConnection implements ConnectionHandler {
     this.#connection = connection;
     this.#origin = origin;
     if (state) ({ input: this.#input, clientEnded: this.#clientEnded, exchange: this.#exchange } = decodeHttpState(state));
+    if (this.#exchange.phase === "sending") this.#firstOffset = this.#exchange.rest.next;
     if (state) setImmediate(() => this.#goOn());
   }
 
@@ -61,8 +64,14 @@ class HttpConnection implements ConnectionHandler {
     this.#stopAsking();
   }
 
+  /** What waits here of an answer under way is not moved: the acceptor's origin has it, too. */
   save(): Uint8Array {
-    return encodeHttpState({ input: this.#input, clientEnded: this.#clientEnded, exchange: this.#exchange });
+    let exchange = this.#exchange;
+    if (exchange.phase === "sending") {
+      const { head, rest } = exchange;
+      exchange = { phase: "sending", head, rest: { ...rest, next: rest.next - this.#connection.takeBack(rest.next - this.#firstOffset) } };
+    }
+    return encodeHttpState({ input: this.#input, clientEnded: this.#clientEnded, exchange });
   }
 
   /** After a move: what was under way. */
@@ -145,6 +154,7 @@ class HttpConnection implements ConnectionHandler {
     const length = contentLength(answer);
     if (rest) {
       this.#exchange = { phase: "sending", head, rest };
+      this.#firstOffset = rest.next;
       this.#connection.write(this.#headFor(head, answer, "length"));
       this.#sendRest(this.#exchange, answer, 0);
     } else if (this.#exchange.phase === "asking" && length !== null && length <= collectLimit) {

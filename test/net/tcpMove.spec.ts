@@ -1,8 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { createHash, randomFillSync } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ChildProcess } from "node:child_process";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { readHandshakes } from "../../src-agent/services/handshakes.ts";
+import { parseAddress } from "../../src-shared/net/address.ts";
 import { findNginx, nginxArguments } from "./tcp/nginx.ts";
 import { RemoteClient } from "./tcp/remoteClient.ts";
 import { client, home, whyNoWorld, World, type Member } from "./tcp/world.ts";
@@ -190,9 +193,11 @@ describe.skipIf(why !== null)(`moving TCP connections${why ? ` (skipped: ${why})
     world.cutOffClient(true);
     const { client: late, connected } = RemoteClient.start(world, 7);
     clients.push(late);
-    await sleep(200);
+    const table = () => execFileSync("ip", ["netns", "exec", world.a.namespace, "cat", "/proc/net/tcp6"], { encoding: "utf8" });
+    await until("the donor has answered its SYN", () => readHandshakes(table(), parseAddress(home), [7], parseAddress(client)).length === 1);
     const { connections, to } = await world.move(world.a);
     expect(connections).toBe(0);
+    // Both members repeat what they have now: the donor must have nothing left to repeat.
     world.cutOffClient(false);
     expect(await connected).toMatchObject({ connected: true, error: null });
     expect(await count(to)).toBe(1);
