@@ -7,6 +7,7 @@ import { defaults } from "../src-shared/api/control.ts";
 import { parseAddress } from "../src-shared/net/address.ts";
 import { effectiveCapabilities, requireCapabilities } from "./capabilities.ts";
 import { captureCommand } from "./capture/command.ts";
+import { keepLogBounded } from "./control/log-file.ts";
 import { ControlServer } from "./control/server.ts";
 import { controlStdio } from "./control/stdio.ts";
 import { chooseDataPlane, type DataPlanePreference } from "./dataplane/choose.ts";
@@ -116,6 +117,7 @@ async function run(args: readonly string[]): Promise<number> {
     await control.listen();
     writeFileSync(join(dir, "agent.pid"), `${process.pid}\n`, { mode: 0o600 });
     undo.push(() => rmSync(join(dir, "agent.pid"), { force: true }));
+    undo.push(keepLogBounded(join(dir, "agent.log")));
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => finish(0));
     log("info", `agent ${version} ready on ${own} (${values.interface}), data plane ${plane.kind}: ${reason}`);
     return await finished;

@@ -111,12 +111,24 @@ export class LinuxSignalling implements Signalling {
 
   /** When the kernel saw the packet just read: its wall-clock timestamp, moved to the monotonic clock by what the two read now. */
   #arrival(): number {
-    const now = clockMs(CLOCK_MONOTONIC);
     const length = Number(this.#message.readBigUInt64LE(40));
-    if (length < 32 || this.#control.readInt32LE(8) !== SOL_SOCKET || this.#control.readInt32LE(12) !== SCM_TIMESTAMPNS) return now;
-    const stamped = timespecMs(this.#control, 16);
-    return now - Math.max(0, clockMs(CLOCK_REALTIME) - stamped);
+    if (length < 32 || this.#control.readInt32LE(8) !== SOL_SOCKET || this.#control.readInt32LE(12) !== SCM_TIMESTAMPNS) return clockMs(CLOCK_MONOTONIC);
+    const { mono, real } = bothClocks();
+    return mono - Math.max(0, real - timespecMs(this.#control, 16));
   }
+}
+
+/** Both clocks at one moment: a thread that is put aside between two readings would shift everything told, so those are read again. */
+function bothClocks(): { readonly mono: number; readonly real: number } {
+  const closeEnoughMs = 0.02;
+  let best = { mono: 0, real: 0, apart: Infinity };
+  for (let i = 0; i < 5 && best.apart > closeEnoughMs; i++) {
+    const before = clockMs(CLOCK_MONOTONIC);
+    const real = clockMs(CLOCK_REALTIME);
+    const after = clockMs(CLOCK_MONOTONIC);
+    if (after - before < best.apart) best = { mono: (before + after) / 2, real, apart: after - before };
+  }
+  return best;
 }
 
 function deviceIndex(name: string): number {
