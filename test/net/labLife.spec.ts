@@ -84,6 +84,29 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
     await lab.down();
   });
 
+  it("says so when its link emulator has died, and goes down all the same", async () => {
+    const lab = await labUp(sandbox.file("small.yaml", small()), { name: "broken" });
+    const emulator = processTree(ownerOf(lab)).find(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("linkemu/main.ts"));
+    process.kill((emulator as { pid: number }).pid, "SIGKILL");
+    await expect.poll(() => lab.status().catch((error: { code: string }) => error.code)).toBe("lab.emulatorDied");
+    await expect(lab.linkReset()).rejects.toMatchObject({ code: "lab.emulatorDied" });
+    expect((await onHost(lab, "a", "hostname")).stdout).toBe("a\n");
+    await lab.down();
+    expect(await listLabs()).toEqual([]);
+  });
+
+  it("makes changes that are asked for at once one after another", async () => {
+    const lab = await labUp(sandbox.file("small.yaml", small()), { name: "busy" });
+    const delays = Array.from({ length: 20 }, (_, i) => i + 1);
+    await Promise.all(delays.map((delayMs) => lab.linkSet([{ link: { from: delayMs % 2 ? "a" : "b", to: "*" }, bothWays: false, change: delayMs % 4 < 2 ? { delayMs } : { jitterMs: delayMs } }])));
+    await Promise.all([lab.stopHost("a"), lab.startHost("a"), lab.stopHost("b"), lab.startHost("b"), lab.stopHost("b"), lab.startHost("b")]);
+    const status = await lab.status();
+    expect(status.hosts.map((host) => host.up)).toEqual([true, true]);
+    const egress = status.links.filter((link) => link.kind === "access" && link.to === "*").map(({ from, quality }) => [from, quality.delayMs > 0, quality.jitterMs > 0]);
+    expect(egress).toEqual([["a", true, true], ["b", true, true]]);
+    await lab.down();
+  });
+
   it("says what is wrong, and leaves nothing behind", async () => {
     const cases = [
       { file: join(sandbox.folder, "none.yaml"), code: "lab.unreadable", message: /none\.yaml.*ENOENT/ },

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PlannedHost } from "../../../src-shared/api/labPlan.ts";
 import { Problem } from "../../problem.ts";
 import { hostNamespace } from "./network.ts";
-import { systemEnvironment } from "./run.ts";
+import { hostEnvironment } from "./run.ts";
 
 const startTimeoutMs = 15_000;
 
@@ -46,7 +46,7 @@ export class Host {
     const offset = this.plan.clockOffsetSeconds;
     const clocks = this.#timeNamespaces ? ["--time", "--monotonic", String(offset), "--boottime", String(offset)] : [];
     const unshare = ["unshare", "--mount", "--pid", "--uts", "--ipc", ...clocks, "--fork", "--kill-child", "sh", this.#script];
-    const child = spawn("nsenter", [`--net=/run/netns/${hostNamespace(this.plan)}`, ...unshare], { stdio: ["ignore", log, log], env: systemEnvironment });
+    const child = spawn("nsenter", [`--net=/run/netns/${hostNamespace(this.plan)}`, ...unshare], { stdio: ["ignore", log, log], env: hostEnvironment });
     closeSync(log);
     this.#process = child;
     this.#detail = "starting";

@@ -24,6 +24,8 @@ export class Lab {
   readonly #hosts = new Map<string, Host>();
   #emulator: EmulatorProcess | undefined;
   #links: Links;
+  /** The end of the changes asked for so far: they are made one after another. */
+  #changes: Promise<unknown> = Promise.resolve();
 
   constructor(folder: LabFolder, record: LabRecord) {
     this.#folder = folder;
@@ -58,22 +60,33 @@ export class Lab {
     return host.up ? host.address : { error: `${name} is ${host.detail}` };
   }
 
-  async linkSet(settings: readonly LinkSetting[]): Promise<void> {
-    await this.#setLinks(applySettings(this.#plan, this.#links, settings));
+  linkSet(settings: readonly LinkSetting[]): Promise<void> {
+    return this.#inTurn(() => this.#setLinks(applySettings(this.#plan, this.#links, settings)));
   }
 
-  async linkReset(): Promise<void> {
-    await this.#setLinks(this.#plan.links);
+  linkReset(): Promise<void> {
+    return this.#inTurn(() => this.#setLinks(this.#plan.links));
   }
 
-  async stopHost(name: string): Promise<void> {
-    const host = this.#host(name);
-    await host.stop();
-    await this.#unplug(host.plan);
+  stopHost(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const host = this.#host(name);
+      await host.stop();
+      await this.#unplug(host.plan);
+    });
   }
 
-  async startHost(name: string): Promise<void> {
-    const host = this.#host(name);
+  startHost(name: string): Promise<void> {
+    return this.#inTurn(() => this.#startAgain(this.#host(name)));
+  }
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const result = this.#changes.then(change);
+    this.#changes = result.catch(() => {}); // told to who asked
+    return result;
+  }
+
+  async #startAgain(host: Host): Promise<void> {
     if (host.up) return;
     const index = this.#plan.hosts.indexOf(host.plan);
     await this.#unplug(host.plan); // still plugged in when it ended by itself
@@ -182,6 +195,9 @@ export class Lab {
   }
 }
 
+/** Where the kernel cannot lay one folder over another, the machine's own programs have to do. */
+const layPackages = `mount -t overlay -o ro,lowerdir=/run/lab/packages/usr:/usr overlay /usr || { [ -x /usr/sbin/sshd ] && [ -x /usr/bin/sudo ]; } || { echo "no overlay file system here; installed openssh-server and sudo would do instead" >&2; exit 1; }`;
+
 /** The lab's own view of the machine: an empty /run, and the packages laid over /usr. */
 async function prepareMounts(record: LabRecord): Promise<void> {
   const script = [
@@ -190,7 +206,7 @@ async function prepareMounts(record: LabRecord): Promise<void> {
     `mkdir -p /run/netns /run/lab/hosts /run/lab/packages ${sharedEtcFolder}`,
     ...(record.packages === undefined
       ? []
-      : ['mount --bind "$1" /run/lab/packages', "mount -t overlay -o ro,lowerdir=/run/lab/packages/usr:/usr overlay /usr", `cp -r /run/lab/packages/etc/nginx ${sharedEtcFolder}/`]),
+      : ['mount --bind "$1" /run/lab/packages', layPackages, `cp -r /run/lab/packages/etc/nginx ${sharedEtcFolder}/`]),
     `for n in ${sharedEtc.join(" ")}; do if [ -e "/etc/$n" ]; then mkdir -p "$(dirname "${sharedEtcFolder}/$n")"; cp -r --preserve=mode,links "/etc/$n" "${sharedEtcFolder}/$n" 2>/dev/null || true; fi; done`,
   ].join("\n");
   await must("sh", ["-c", script, "sh", record.packages ?? ""]);

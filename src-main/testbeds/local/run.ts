@@ -11,7 +11,10 @@ export interface RunResult {
 
 /** System programs are looked for here too: an ordinary user's PATH lacks the sbin folders. */
 const systemPath = `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
-export const systemEnvironment = { ...process.env, PATH: systemPath, LC_ALL: "C.UTF-8" };
+/** For programs on the machine; our own run as Node also where we are Electron. */
+export const systemEnvironment = { ...process.env, PATH: systemPath, LC_ALL: "C.UTF-8", ELECTRON_RUN_AS_NODE: "1" };
+/** For what runs on a lab's hosts: nothing of the one who made the lab. */
+export const hostEnvironment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8", HOME: "/root" };
 
 /** Runs a program to its end and collects what it says. Never throws for what the program does. */
 export function run(program: string, args: readonly string[], options: { readonly cwd?: string; readonly input?: string; readonly env?: NodeJS.ProcessEnv } = {}): Promise<RunResult> {
