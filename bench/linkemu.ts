@@ -44,8 +44,8 @@ async function prepare(lab: LocalLab): Promise<void> {
     "ip link add v0 type veth peer name v1 netns plain",
     "ip addr add 2001:db8:99::1/64 dev v0 nodad",
     "ip link set v0 up",
-    "ip -n plain addr add 2001:db8:99::2/64 dev v1 nodad",
-    "ip -n plain link set v1 up",
+    "nsenter --net=/run/netns/plain ip addr add 2001:db8:99::2/64 dev v1 nodad",
+    "nsenter --net=/run/netns/plain ip link set v1 up",
   ];
   await on(lab, "a", `sudo sh -c '${plain.join(" && ")}'`);
 }
@@ -78,7 +78,7 @@ async function measureThroughput(lab: LocalLab) {
   const add = (key: string, value: number) => (samples[key] ??= []).push(value);
   for (let round = 0; round < rounds; round++) {
     for (const flows of [1, 4]) {
-      add(`plain ${flows}`, await goodput(lab, "a", "sudo ip netns exec plain", "2001:db8:99::1", flows));
+      add(`plain ${flows}`, await goodput(lab, "a", "sudo nsenter --net=/run/netns/plain", "2001:db8:99::1", flows));
       add(`emulated ${flows}`, await goodput(lab, "b", "", "2001:db8:1::10", flows));
     }
     if (!values.json) process.stderr.write(`round ${round + 1} of ${rounds}\n`);
