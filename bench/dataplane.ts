@@ -43,7 +43,7 @@ async function measure(): Promise<Map<string, Sample[]>> {
   const pairs: PlanePair[] = [];
   const samples = new Map<string, Sample[]>();
   try {
-    for (const variant of variants) pairs.push(await PlanePair.open(variant, `dpb-${variant.slice(0, 2)}`));
+    for (const variant of variants) pairs.push(await PlanePair.open(variant, `dpb-${process.pid}-${variant.slice(0, 2)}`));
     for (let round = 0; round < rounds; round++) {
       for (const congestion of congestions)
         for (const direction of directions)

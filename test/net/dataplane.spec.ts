@@ -260,6 +260,18 @@ describe.skipIf(reason).each(variants)("data plane $kind $attach", ({ kind, atta
     expect(answers).toEqual([expect.stringContaining("ICMPv6ParamProblem")]);
   });
 
+  it("leaves alone what a switch floods to it", async () => {
+    const { c } = scene.address;
+    const datagram = `IPv6(src="${c}", dst="${X}")/UDP(dport=9)`;
+    const mac = scene.world.exec("h", "cat", "/sys/class/net/eth0/address").trim();
+    const tunnelled = async () => (await scene.counters("h")).tunnelledOut.packets;
+    const before = await tunnelled();
+    await scene.world.inject("r", `Ether(dst="02:00:00:00:00:99")/${datagram}`, "to-h");
+    expect(await tunnelled()).toBe(before);
+    await scene.world.inject("r", `Ether(dst="${mac}")/${datagram}`, "to-h");
+    expect(await tunnelled()).toBe(before + 1);
+  });
+
   it("drops a Home Address option without binding before the kernel can answer, and says so", async () => {
     const { k, c, e } = scene.address;
     const udp = `IPv6(dst="${c}")/IPv6ExtHdrDestOpt(options=[HAO(hoa="${X}")])/UDP(dport=9)`;

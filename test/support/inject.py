@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends packets that scapy builds. For each line on stdin: the ICMPv6 errors that came back within a short while, as one line of JSON.
 
-usage: inject.py DEVICE     a line is Python with scapy's IPv6 names, e.g. IPv6(dst="::1")/UDP(dport=9)
+usage: inject.py DEVICE     a line is Python with scapy's IPv6 names, e.g. IPv6(dst="::1")/UDP(dport=9), or Ether(dst="…")/IPv6(…)
 """
 import json
 import sys
@@ -11,7 +11,8 @@ from scapy.config import conf
 from scapy.layers.inet import TCP, UDP  # noqa: F401
 from scapy.layers.inet6 import *  # noqa: F401,F403
 from scapy.packet import Raw  # noqa: F401
-from scapy.sendrecv import AsyncSniffer, send
+from scapy.layers.l2 import Ether
+from scapy.sendrecv import AsyncSniffer, send, sendp
 
 device = sys.argv[1]
 conf.iface = device
@@ -23,6 +24,6 @@ for line in sys.stdin:
     sniffer.start()
     while not started:
         time.sleep(0.01)
-    send(packet, iface=device, verbose=False)
+    (sendp if isinstance(packet, Ether) else send)(packet, iface=device, verbose=False)
     time.sleep(0.3)
     print(json.dumps([answer.summary() for answer in sniffer.stop()]), flush=True)

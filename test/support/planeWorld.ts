@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -99,6 +100,17 @@ export class PlaneHost {
   }
 }
 
+/** Removes the namespaces of runs that were killed, with what still runs in them. */
+function removeAbandoned(prefix: string): void {
+  for (const line of run("ip", "netns", "list").split("\n")) {
+    const [name = ""] = line.split(" ");
+    const [, owner] = new RegExp(`^${prefix}-(\\d+)-`).exec(name) ?? [];
+    if (!owner || existsSync(`/proc/${owner}`)) continue;
+    for (const pid of run("ip", "netns", "pids", name).split("\n").filter(Boolean)) process.kill(Number(pid), "SIGKILL");
+    run("ip", "netns", "del", name);
+  }
+}
+
 /** Network namespaces around one router, each with a /64 of its own; everything goes when `close` is called. */
 export class PlaneWorld {
   readonly prefix: string;
@@ -108,8 +120,10 @@ export class PlaneWorld {
   readonly #forwarders = new Map<string, { output: string }>();
   readonly #injectors = new Map<string, { readonly child: ChildProcess; readonly next: () => Promise<string> }>();
 
+  /** `prefix` says whose namespaces these are; the process's number is added, so that two runs do not meet. */
   constructor(prefix: string) {
-    this.prefix = prefix;
+    this.prefix = `${prefix}-${process.pid}`;
+    removeAbandoned(prefix);
     this.#add("r");
     run("ip", "netns", "exec", this.namespace("r"), "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1");
   }
@@ -175,10 +189,11 @@ export class PlaneWorld {
   }
 
   /** Sends a packet (a scapy expression) from a host; resolves with the ICMPv6 errors that it got for it within 0.3 s. */
-  async inject(host: string, expression: string): Promise<string[]> {
-    let injector = this.#injectors.get(host);
+  async inject(host: string, expression: string, device = "eth0"): Promise<string[]> {
+    const key = `${host} ${device}`;
+    let injector = this.#injectors.get(key);
     if (!injector) {
-      const child = this.start(host, "/usr/bin/python3", fileURLToPath(new URL("./inject.py", import.meta.url)), "eth0");
+      const child = this.start(host, "/usr/bin/python3", fileURLToPath(new URL("./inject.py", import.meta.url)), device);
       let trouble = "";
       child.stderr?.on("data", (text: Buffer) => (trouble += text.toString()));
       const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]();
@@ -188,7 +203,7 @@ export class PlaneWorld {
         return value;
       };
       injector = { child, next };
-      this.#injectors.set(host, injector);
+      this.#injectors.set(key, injector);
       await next();
     }
     injector.child.stdin?.write(`${expression}\n`);
