@@ -115,7 +115,7 @@ async function smallPackets(lab: LocalLab): Promise<number> {
 const state = mkdtempSync(join(tmpdir(), "linkemu-"));
 process.env["XDG_STATE_HOME"] = state;
 try {
-  const lab = await labUp(plan);
+  const lab = await labUp(plan, { attached: true });
   try {
     await prepare(lab);
     const { ratios, figures } = await measureThroughput(lab);

@@ -16,7 +16,7 @@ describe.skipIf(reason)(`a local lab${reason ? ` (skipped: ${reason})` : ""}`, (
     sandbox = new LabSandbox();
     before = await machineNetwork();
     const started = performance.now();
-    lab = await labUp(quickstart, { name: "one" });
+    lab = await labUp(quickstart, { name: "one", attached: true });
     console.log(`six hosts up in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   });
   afterAll(() => sandbox?.close());
@@ -177,7 +177,7 @@ describe.skipIf(reason)(`a local lab${reason ? ` (skipped: ${reason})` : ""}`, (
   });
 
   it("runs beside another lab with the same addresses, each for itself", async () => {
-    const two = await labUp(quickstart, { name: "two" });
+    const two = await labUp(quickstart, { name: "two", attached: true });
     expect((await listLabs()).map(({ name, state }) => ({ name, state })).sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual([{ name: "one", state: "up" }, { name: "two", state: "up" }]);
     await two.linkSet([{ link: { from: "n1", to: "n2" }, bothWays: true, change: { delayMs: 200 } }]);
     expect((await ping(two, "n1", "n2", 3)).minMs).toBeGreaterThanOrEqual(400);

@@ -4,7 +4,7 @@ import { chown, copyFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { labDown, labDownAll, labUp, listLabs } from "../../src-main/testbeds/local/labs.ts";
+import { labDown, labDownAll, labUp, listLabs, openLab } from "../../src-main/testbeds/local/labs.ts";
 import { LabFolder, packagesFolder } from "../../src-main/testbeds/local/folders.ts";
 import { ensurePackages } from "../../src-main/testbeds/local/packages.ts";
 import { commandLines, LabSandbox, machineNetwork, onHost, ownerOf, ping, processTree, runRunner, startRunner, survivors, whyNoLab } from "../support/lab.ts";
@@ -26,7 +26,7 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
   afterAll(() => sandbox?.close());
 
   it.each(["the outer process", "the supervisor"])("ends entirely when %s is killed; the name is free again", async (which) => {
-    const lab = await labUp(paper, { name: "victim" });
+    const lab = await labUp(paper, { name: "victim", attached: true });
     const processes = processTree(ownerOf(lab));
     process.kill(which === "the outer process" ? ownerOf(lab) : (processes[1] as { pid: number }).pid, "SIGKILL");
     expect(await survivors(processes)).toEqual([]);
@@ -34,7 +34,7 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
     expect(await listLabs()).toMatchObject([{ name: "victim", state: "dead" }]);
     await expect(lab.status()).rejects.toMatchObject({ code: "lab.notRunning" });
     await expect(lab.connect("h")).rejects.toMatchObject({ code: "lab.notRunning" });
-    const again = await labUp(sandbox.file("small.yaml", small()), { name: "victim" });
+    const again = await labUp(sandbox.file("small.yaml", small()), { name: "victim", attached: true });
     expect((await onHost(again, "a", "hostname")).stdout).toBe("a\n");
     await labDown("victim");
     expect(await listLabs()).toEqual([]);
@@ -62,8 +62,19 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
     expect(await listLabs()).toEqual([]);
   });
 
+  it("ends with the process that made it, where that was asked for, even if it is killed", async () => {
+    const maker = startRunner(["up", sandbox.file("small.yaml", small()), "attached", "attached"]);
+    for await (const line of createInterface({ input: maker.stdout as NodeJS.ReadableStream })) if (line.startsWith("{")) break;
+    const lab = await openLab("attached");
+    const processes = processTree(ownerOf(lab));
+    expect((await onHost(lab, "a", "hostname")).stdout).toBe("a\n");
+    maker.kill("SIGKILL");
+    expect(await survivors(processes)).toEqual([]);
+    expect(await listLabs()).toEqual([]);
+  });
+
   it("asks for the lab's password where the file says so, and gives no sudo where it says so", async () => {
-    const lab = await labUp(sandbox.file("sudo.yaml", small("sudo: password\n", ", sudo: none")), { name: "sudo" });
+    const lab = await labUp(sandbox.file("sudo.yaml", small("sudo: password\n", ", sudo: none")), { name: "sudo", attached: true });
     const [a, b] = lab.hosts();
     expect(b?.sudo).toEqual({ kind: "none" });
     const password = a?.sudo.kind === "password" ? a.sudo.password : "";
@@ -77,7 +88,7 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
   });
 
   it("fills a host's disk, where the file limits it, and no other's", async () => {
-    const lab = await labUp(sandbox.file("disk.yaml", small("", ", disk: 8 MB")), { name: "disk" });
+    const lab = await labUp(sandbox.file("disk.yaml", small("", ", disk: 8 MB")), { name: "disk", attached: true });
     const write = "head -c 20000000 /dev/zero > big; stat -c %s big";
     expect(await onHost(lab, "b", write)).toMatchObject({ stderr: expect.stringContaining("No space left on device") });
     expect((await onHost(lab, "a", write)).stdout).toBe("20000000\n");
@@ -85,7 +96,7 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
   });
 
   it("says so when its link emulator has died, and goes down all the same", async () => {
-    const lab = await labUp(sandbox.file("small.yaml", small()), { name: "broken" });
+    const lab = await labUp(sandbox.file("small.yaml", small()), { name: "broken", attached: true });
     const emulator = processTree(ownerOf(lab)).find(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("linkemu/main.ts"));
     process.kill((emulator as { pid: number }).pid, "SIGKILL");
     await expect.poll(() => lab.status().catch((error: { code: string }) => error.code)).toBe("lab.emulatorDied");
@@ -96,7 +107,7 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
   });
 
   it("makes changes that are asked for at once one after another", async () => {
-    const lab = await labUp(sandbox.file("small.yaml", small()), { name: "busy" });
+    const lab = await labUp(sandbox.file("small.yaml", small()), { name: "busy", attached: true });
     const delays = Array.from({ length: 20 }, (_, i) => i + 1);
     await Promise.all(delays.map((delayMs) => lab.linkSet([{ link: { from: delayMs % 2 ? "a" : "b", to: "*" }, bothWays: false, change: delayMs % 4 < 2 ? { delayMs } : { jitterMs: delayMs } }])));
     await Promise.all([lab.stopHost("a"), lab.startHost("a"), lab.stopHost("b"), lab.startHost("b"), lab.stopHost("b"), lab.startHost("b")]);
@@ -129,7 +140,7 @@ describe.skipIf(reason)(`the life of local labs${reason ? ` (skipped: ${reason})
 
   describe("in a user namespace", () => {
     it("works as root too: no rights on the machine, but the same lab", async () => {
-      const lab = await labUp(paper, { name: "mapped", rootless: true });
+      const lab = await labUp(paper, { name: "mapped", rootless: true, attached: true });
       const { stdout } = await onHost(lab, "k", "id -un; sudo id -u; cut -d' ' -f1 /proc/uptime > /dev/null; sudo nft add table inet t && sudo ip tuntap add t0 mode tun && echo netadmin");
       expect(stdout).toBe("lab\n0\nnetadmin\n");
       expect((await ping(lab, "k", "a", 5)).minMs).toBeGreaterThanOrEqual(40);

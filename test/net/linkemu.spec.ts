@@ -46,7 +46,7 @@ describe.skipIf(reason)(`the link emulator on real packets${reason ? ` (skipped:
   let lab: LocalLab;
   beforeAll(async () => {
     sandbox = new LabSandbox();
-    lab = await labUp(sandbox.file("lanes.yaml", lanes), { seed: 11 });
+    lab = await labUp(sandbox.file("lanes.yaml", lanes), { seed: 11, attached: true });
     for (const host of ["a", "b"]) {
       const { code, stderr } = await onHost(lab, host, `head -c 40000000 /dev/urandom > /tmp/f; echo '${serve}' > /tmp/n.conf; sudo nginx -c /tmp/n.conf`);
       if (code !== 0) throw new Error(`nginx does not start: ${stderr}`);

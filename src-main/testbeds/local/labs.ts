@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { accessSync, closeSync, constants, openSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -24,6 +25,8 @@ export interface LabUpOptions {
   readonly rootless?: boolean;
   /** Seed of loss and jitter; a random one otherwise. */
   readonly seed?: number;
+  /** The lab ends with this process, however that ends; otherwise it runs on until it is taken down. */
+  readonly attached?: boolean;
   readonly progress?: (what: string) => void;
 }
 
@@ -38,7 +41,7 @@ export interface LabListing {
 const supervisorProgram = resolve(import.meta.dirname, "supervisor.ts");
 
 /**
- * Brings a lab up from its file (a path) or plan. It runs on when this process ends. Throws a Problem (`lab.nameInUse`, `lab.invalid`,
+ * Brings a lab up from its file (a path) or plan. It runs on when this process ends, unless `attached`. Throws a Problem (`lab.nameInUse`, `lab.invalid`,
  * `lab.noUserNamespaces`, `lab.packages`, `lab.diskFull`, …); nothing is left behind then.
  */
 export async function labUp(source: string | LabPlan, options: LabUpOptions = {}): Promise<LocalLab> {
@@ -56,7 +59,7 @@ export async function labUp(source: string | LabPlan, options: LabUpOptions = {}
     await writeFile(folder.record, JSON.stringify(record), { mode: 0o600 });
     await writeFile(folder.sshConfig, sshConfigText(folder, plan), { mode: 0o600 });
     if (rootless) noteTun(progress);
-    await startSupervisor(folder, record, progress);
+    await startSupervisor(folder, record, { progress, attached: options.attached ?? false });
     return await openLab(plan.name);
   } catch (error) {
     await removeFiles(folder);
@@ -132,7 +135,7 @@ async function claim(folder: LabFolder): Promise<void> {
   throw new Problem({ code: "lab.nameInUse", what: `a lab named ${folder.name} is up already`, remedy: "Take it down first (`lab down`), or give this one another name (--name).", details: { lab: folder.name } });
 }
 
-async function startSupervisor(folder: LabFolder, record: LabRecord, progress: (what: string) => void): Promise<void> {
+async function startSupervisor(folder: LabFolder, record: LabRecord, options: { readonly progress: (what: string) => void; readonly attached: boolean }): Promise<void> {
   const log = openSync(folder.log, "a", 0o600);
   let child: ChildProcess;
   try {
@@ -142,8 +145,9 @@ async function startSupervisor(folder: LabFolder, record: LabRecord, progress: (
   }
   try {
     await writeOwner(folder, child.pid as number);
-    await untilReady(child, folder, progress);
-    child.stdin?.end("keep\n");
+    await untilReady(child, folder, options.progress);
+    if (options.attached) (child.stdin as Socket).unref(); // it closes when we end, and with it the lab
+    else child.stdin?.end("keep\n");
     child.stdout?.destroy();
     child.unref();
   } catch (error) {
