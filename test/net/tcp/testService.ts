@@ -42,8 +42,8 @@ function dump(connection: ServiceConnection): ConnectionHandler {
   const more = () => {
     let room = true;
     while (room && written < total) {
-      const part = Buffer.from({ length: Math.min(40_000, total - written) } as ArrayLike<number>).map((_, i) => ((written + i) * 7 + ((written + i) >>> 8) * 13 + ((written + i) >>> 16)) & 0xff);
-      written += part.length;
+      const part = Buffer.alloc(Math.min(40_000, total - written));
+      for (let i = 0; i < part.length; i++, written++) part[i] = (written * 7 + (written >>> 8) * 13 + (written >>> 16)) & 0xff;
       room = connection.write(part);
     }
     if (written === total) connection.close();
