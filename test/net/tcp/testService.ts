@@ -35,10 +35,10 @@ function greet(connection: ServiceConnection, state: Uint8Array | null): Connect
   return { data: (data) => (bytes += data.length), end: () => console.log(`greet counted ${bytes}`), drain: () => {}, gone: () => {}, save: () => Buffer.from(String(bytes)) };
 }
 
-/** Writes 8 MB, closes, and is done: the kernel has all the work. */
-function dump(connection: ServiceConnection): ConnectionHandler {
+/** Writes 8 MB, closes, and is done: the kernel has all the work. Goes on where it was when it is moved before that. */
+function dump(connection: ServiceConnection, state: Uint8Array | null): ConnectionHandler {
   const total = 8_000_000;
-  let written = 0;
+  let written = state ? Number(Buffer.from(state).toString()) : 0;
   const more = () => {
     let room = true;
     while (room && written < total) {
@@ -49,7 +49,7 @@ function dump(connection: ServiceConnection): ConnectionHandler {
     if (written === total) connection.close();
   };
   setImmediate(more);
-  return { data: () => {}, end: () => {}, drain: more, gone: () => {}, save: () => Buffer.from("") };
+  return { data: () => {}, end: () => {}, drain: more, gone: () => {}, save: () => Buffer.from(String(written)) };
 }
 
 /** Echoes, and misbehaves when told: `die` ends the process, `keep` refuses to move, `hang` blocks in save, `crash` dies in it, `throw` throws. */
