@@ -6,7 +6,10 @@ import { type KnownLab, nothingKnown, withPatch, withState } from "../logic/lab-
 import { nodeLooks } from "../logic/node-look.ts";
 import { useConnection } from "./connection.ts";
 
-const patchEveryMs = 100;
+/** A large map costs more to draw, and changes more often than anyone can read. */
+const patchEveryMs = (things: number) => (things < 150 ? 100 : 400);
+
+const rereadAfterMs = 200;
 
 /** The labs there are, and the state of the one that is open, changed at most ten times a second. */
 export const useLab = defineStore("lab", () => {
@@ -47,11 +50,11 @@ export const useLab = defineStore("lab", () => {
   api.on("lab.list", (list) => {
     labs.value = list;
     clearTimeout(rereading);
-    rereading = setTimeout(rereadIfOther, 2 * patchEveryMs);
+    rereading = setTimeout(rereadIfOther, rereadAfterMs);
   });
   api.on("lab.patch", (patch) => {
     waiting.push(patch);
-    if (waiting.length === 1) setTimeout(applyWaiting, patchEveryMs);
+    if (waiting.length === 1) setTimeout(applyWaiting, patchEveryMs((state.value?.hosts.length ?? 0) + (state.value?.clients.length ?? 0)));
   });
 
   async function open(lab: string): Promise<void> {

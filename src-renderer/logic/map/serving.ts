@@ -33,9 +33,23 @@ export function servingBands(clients: readonly Client[], layout: MapLayout): Ban
   return [...counts].map(([id, { from, member, start, end, count }]) => ({ id, from, member, path: curve(start, end), width: together ? 0.8 + Math.sqrt(count) : 2, strong: !together || count > 2 }));
 }
 
-/** Bent a little to its left, so that two opposite ones do not cover each other. */
+/** Where the curve from a to b is drawn to: a little to its left, so that two opposite ones do not cover each other. */
+function bend(a: Point, b: Point): Point {
+  return { x: (a.x + b.x) / 2 - (b.y - a.y) * 0.14, y: (a.y + b.y) / 2 + (b.x - a.x) * 0.14 };
+}
+
+/** A bent line as an SVG path. */
 export function curve(a: Point, b: Point): string {
-  const [mx, my] = [(a.x + b.x) / 2, (a.y + b.y) / 2];
-  const [dx, dy] = [b.x - a.x, b.y - a.y];
-  return `M${a.x.toFixed(1)} ${a.y.toFixed(1)}Q${(mx - dy * 0.14).toFixed(1)} ${(my + dx * 0.14).toFixed(1)} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`;
+  const c = bend(a, b);
+  return `M${a.x.toFixed(1)} ${a.y.toFixed(1)}Q${c.x.toFixed(1)} ${c.y.toFixed(1)} ${b.x.toFixed(1)} ${b.y.toFixed(1)}`;
+}
+
+/** `steps` + 1 points along the same line, as far as `share` of its way. */
+export function alongCurve(a: Point, b: Point, steps: number, share = 1): Point[] {
+  const c = bend(a, b);
+  return Array.from({ length: steps + 1 }, (_, i) => {
+    const t = (i / steps) * share;
+    const [u, v, w] = [(1 - t) ** 2, 2 * t * (1 - t), t * t];
+    return { x: u * a.x + v * c.x + w * b.x, y: u * a.y + v * c.y + w * b.y };
+  });
 }

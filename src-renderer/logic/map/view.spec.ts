@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { fitView, leastZoom, mostZoom, panned, zoomedAt } from "./view.ts";
+import { fitView, leastZoom, mostZoom, moveBetween, panned, zoomedAt } from "./view.ts";
 
 const bounds = { x: 100, y: -50, width: 800, height: 300 };
 
@@ -24,4 +24,14 @@ it("keeps what is under the pointer there while it zooms, within limits", () => 
     expect(view.zoom).toBeGreaterThanOrEqual(leastZoom);
   }
   expect(panned(view, 3, 4).x - view.x).toBeCloseTo(3);
+});
+
+it("shifts a drawing to where a fresh one would lie", () => {
+  const [from, to] = [{ x: 12, y: -5, zoom: 0.7 }, { x: -340, y: 88, zoom: 1.9 }];
+  const move = moveBetween(from, to);
+  const point = { x: 431, y: -77 };
+  const drawn = { x: point.x * from.zoom + from.x, y: point.y * from.zoom + from.y };
+  expect(drawn.x * move.zoom + move.x).toBeCloseTo(point.x * to.zoom + to.x, 6);
+  expect(drawn.y * move.zoom + move.y).toBeCloseTo(point.y * to.zoom + to.y, 6);
+  expect(moveBetween(from, from)).toEqual({ x: 0, y: 0, zoom: 1 });
 });

@@ -29,3 +29,9 @@ export function zoomedAt(view: View, factor: number, at: Point): View {
 export function panned(view: View, dx: number, dy: number): View {
   return { ...view, x: view.x + dx, y: view.y + dy };
 }
+
+/** What, applied to a drawing made for `from`, shows it as `to` would: screen(to) = screen(from) * zoom + (x, y). */
+export function moveBetween(from: View, to: View): View {
+  const zoom = to.zoom / from.zoom;
+  return { zoom, x: to.x - from.x * zoom, y: to.y - from.y * zoom };
+}
