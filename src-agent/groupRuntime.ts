@@ -144,7 +144,6 @@ export class GroupRuntime {
       case "send": {
         const at = clock.mono();
         this.#ports.send(effect.packet);
-        if (effect.mark?.step === "homeTestInit" && effect.mark.donor === this.view.self) this.#ports.connections.anticipate(home, effect.mark.client);
         if (effect.mark) later.push(this.#marker(effect.mark, at));
         return;
       }

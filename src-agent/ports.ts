@@ -173,8 +173,6 @@ export interface Connections {
   drain(home: Address, client: Address, deadlineMs: number): Promise<{ readonly ms: number; readonly empty: boolean }>;
   /** Ends a drain without a handoff. */
   proceed(home: Address, client: Address): void;
-  /** A release of `client` is likely within a second or so: what takes time and needs no standstill is done now. */
-  anticipate(home: Address, client: Address): void;
   /** Takes every connection of `client` from its service, freezes them together and writes them down. Rejects with `refused`: all go on as before. */
   release(home: Address, client: Address, hooks?: ReleaseHooks): Promise<Released>;
   /** Checks a peer's bundle (local address `home`, peer `client`, offered ports, versions, bounds) and builds the sockets, still silent. Throws. */

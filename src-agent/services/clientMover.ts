@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Address } from "../../src-shared/net/address.ts";
-import { destroySocket } from "../linux/sockDestroy.ts";
+import { destroySocket, halfOpenSockets } from "../linux/sockDiag.ts";
 import { outstandingBytes } from "../linux/tcpRepair.ts";
 import type { Clock, Prepared, Released, ReleaseHooks } from "../ports.ts";
 import { abort, activate, prepare } from "../tcp/restore.ts";
@@ -11,7 +11,6 @@ import { decodeBundle, type BundleEntry } from "./bundle.ts";
 import type { ClosingWatch } from "./closingWatch.ts";
 import { describeConnection, type Connection, type ConnectionTable } from "./connection.ts";
 import { ConnectionsError } from "./connectionsError.ts";
-import { handshakesUnderWay } from "./handshakes.ts";
 import type { OfferedService } from "./offeredService.ts";
 import { destroyAll, freezeAll, refuseUnmovable, thaw, type Frozen, type Taken } from "./releaseClient.ts";
 import { TakeOuts, type ReleaseAnswer } from "./takeOut.ts";
@@ -41,13 +40,10 @@ const none = new Uint8Array(0);
 /** Handshakes of the client that are half done get this long to complete before a freeze, in ms. */
 const handshakeWaitMs = 250;
 const handshakePollMs = 5;
-/** A look at half-done handshakes counts for this long; one that begins later than that ends in a reset (docs/adapter.md). */
-const lookedForMs = 2_000;
 const drainPollMs = 1;
 
 /** Moves all of a client's connections as one: out of their services, frozen, written down; and the same backwards. */
 export class ClientMover {
-  #looked: { readonly key: string; readonly at: number; readonly settled: Promise<void> } | null = null;
   readonly #has: MoverDependencies;
   readonly #takeOuts = new TakeOuts();
   /** Clients whose new connections are kept from the services, because a release is under way. */
@@ -89,11 +85,6 @@ export class ClientMover {
     for (const [service, connections] of this.#byService(this.#has.table.of(home, client))) service.proceed(ids(connections));
   }
 
-  /** Looks for half-done handshakes ahead of time: reading the kernel's table takes many ms on hosts with large ones. */
-  anticipate(home: Address, client: Address): void {
-    this.#looked = { key: key(home, client), at: this.#has.clock.mono(), settled: this.#settleHandshakes(home, client) };
-  }
-
   async release(home: Address, client: Address, hooks: ReleaseHooks = { beforeFreeze: () => {}, onFrozen: () => {} }): Promise<Released> {
     const { table, servicesAt, clock } = this.#has;
     const name = key(home, client);
@@ -102,14 +93,11 @@ export class ClientMover {
     this.#releasing.set(name, joined);
     this.#guardListeners(home);
     try {
-      // Looked for while the services let go: a connection that is accepted meanwhile joins.
-      const looked = this.#looked?.key === name && clock.mono() - this.#looked.at < lookedForMs ? this.#looked : null;
-      this.#looked = null;
-      const settled = looked?.settled ?? this.#settleHandshakes(home, client);
       for (const service of servicesAt(home)) service.listener.acceptWaiting();
       const connections = table.of(home, client).filter((c) => !joined.includes(c));
       refuseUnmovable(connections);
-      const [taken] = await Promise.all([this.#takeOut(connections), settled]);
+      // Handshakes are looked for while the services let go: a connection that is accepted meanwhile joins.
+      const [taken] = await Promise.all([this.#takeOut(connections), this.#settleHandshakes(home, client)]);
       for (const service of servicesAt(home)) service.listener.acceptWaiting();
       taken.push(...joined.splice(0).map((connection) => ({ connection, phase: "fresh" as const, state: none })));
       return this.#freeze(taken, clock, hooks);
@@ -279,12 +267,13 @@ export class ClientMover {
   async #settleHandshakes(home: Address, client: Address): Promise<void> {
     const ports = this.#has.servicesAt(home).map((s) => s.port);
     const until = this.#has.clock.mono() + handshakeWaitMs;
-    let left = await handshakesUnderWay(home, ports, client);
+    const halfDone = () => halfOpenSockets().filter(({ local, peer }) => local.address === home && ports.includes(local.port) && peer.address === client);
+    let left = halfDone();
     while (left.length > 0 && this.#has.clock.mono() < until) {
       await sleep(handshakePollMs);
-      left = await handshakesUnderWay(home, ports, client);
+      left = halfDone();
     }
-    for (const { port, clientPort } of left) destroySocket({ address: home, port }, { address: client, port: clientPort });
+    for (const ends of left) destroySocket(ends);
   }
 
   #checked(home: Address, client: Address, bundle: Uint8Array): readonly BundleEntry[] {

@@ -97,10 +97,6 @@ export class ServiceHost implements Connections {
     this.#mover.proceed(home, client);
   }
 
-  anticipate(home: Address, client: Address): void {
-    this.#mover.anticipate(home, client);
-  }
-
   release(home: Address, client: Address, hooks?: ReleaseHooks): Promise<Released> {
     return this.#mover.release(home, client, hooks);
   }
