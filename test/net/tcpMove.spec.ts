@@ -227,15 +227,8 @@ describe.skipIf(why !== null)(`moving TCP connections${why ? ` (skipped: ${why})
   });
 });
 
-const noNginx = why ?? whyNoNginx();
-function whyNoNginx(): string | null {
-  try {
-    findNginx();
-    return null;
-  } catch (error) {
-    return `no nginx: ${(error as Error).message}`;
-  }
-}
+const nginx = findNginx();
+const noNginx = why ?? (nginx === null ? "no nginx: run npm test once, or install it" : null);
 
 describe.skipIf(noNginx !== null)(`moving transfers of an unmodified curl${noNginx ? ` (skipped: ${noNginx})` : ""}`, () => {
   let world: World;
@@ -248,7 +241,7 @@ describe.skipIf(noNginx !== null)(`moving transfers of an unmodified curl${noNgi
     writeFileSync(join(root(), "film"), randomFillSync(Buffer.alloc(200_000_000)));
     writeFileSync(join(world.directory, "backup"), randomFillSync(Buffer.alloc(40_000_000)));
     for (const member of [world.a, world.b]) {
-      world.run([findNginx(), ...nginxArguments(join(world.directory, `nginx-${member.namespace}`), root(), 8080)], { stdio: "ignore" }, member.namespace);
+      world.run([nginx as string, ...nginxArguments(join(world.directory, `nginx-${member.namespace}`), root(), 8080)], { stdio: "ignore" }, member.namespace);
       await member.call({ do: "offer", home, name: "web", port: 80, serve: ["http", "--origin", "http://[::1]:8080"] });
       await member.call({ do: "offer", home, name: "inbox", port: 81, serve: ["files", "--dir", received(member), "--member", member === world.a ? "a" : "b"] });
     }

@@ -1,20 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 
-const cache = join(tmpdir(), "anycast-lab-test-nginx");
-
-/** The nginx program: installed, or unpacked from its Debian package (installing it would start a daemon). Throws saying what failed. */
-export function findNginx(): string {
-  const installed = ["/usr/sbin/nginx", join(cache, "usr/sbin/nginx")].find((path) => existsSync(path));
-  if (installed) return installed;
-  mkdirSync(cache, { recursive: true });
-  execFileSync("apt-get", ["download", "nginx"], { cwd: cache, stdio: "pipe" });
-  const packageFile = readdirSync(cache).find((name) => name.endsWith(".deb"));
-  if (!packageFile) throw new Error("apt-get download nginx brought no package");
-  execFileSync("dpkg", ["-x", packageFile, "."], { cwd: cache, stdio: "pipe" });
-  return join(cache, "usr/sbin/nginx");
+/** nginx: from the cache that `npm test` fills (scripts/packages.mjs), or installed. Null when there is none. */
+export function findNginx(): string | null {
+  const cache = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "anycast-lab");
+  return [join(cache, "packages/nginx/usr/sbin/nginx"), "/usr/sbin/nginx"].find((path) => existsSync(path)) ?? null;
 }
 
 /** Writes a configuration that serves `root` on [::1]:port from the foreground, with all its files in `directory`. Returns the arguments. */
