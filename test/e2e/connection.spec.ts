@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { serve } from "../../src-main/shells/serve/serve.ts";
 import { missingBrowser } from "./support/browser.ts";
 import { builtWindow, missingWindow } from "./support/memory-lab.ts";
-import { closeBrowser, goTo, openWindow } from "./support/window.ts";
+import { closeBrowser, goTo, openServedWindow, openWindow, shell } from "./support/window.ts";
 
 const missing = missingBrowser() ?? missingWindow();
 afterAll(closeBrowser);
@@ -29,8 +29,8 @@ describe.skipIf(missing)(`the window${missing ? ` (skipped: ${missing})` : ""}`,
     await close();
   });
 
-  it("says that the connection broke, comes back by itself, and asks for the state anew", async () => {
-    const { page, lab, close } = await openWindow("ready,handoffsPerMinute=0");
+  it.skipIf(shell === "electron")("says that the connection broke, comes back by itself, and asks for the state anew", async () => {
+    const { page, lab, close } = await openServedWindow("ready,handoffsPerMinute=0");
     await page.getByRole("button", { name: /^Host nyc/ }).waitFor();
     lab.disconnectAll();
     await page.getByText("The connection to the manager broke").waitFor();
@@ -43,8 +43,8 @@ describe.skipIf(missing)(`the window${missing ? ` (skipped: ${missing})` : ""}`,
     await close();
   });
 
-  it("is told when its pass is no longer valid, instead of trying for ever", async () => {
-    const { page, lab, close } = await openWindow("ready");
+  it.skipIf(shell === "electron")("is told when its pass is no longer valid, instead of trying for ever", async () => {
+    const { page, lab, close } = await openServedWindow("ready");
     const { port } = lab;
     await lab.close();
     await page.getByText("The connection to the manager broke").waitFor();

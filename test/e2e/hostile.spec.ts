@@ -9,7 +9,7 @@ afterAll(closeBrowser);
 
 describe.skipIf(missing)(`text of hosts${missing ? ` (skipped: ${missing})` : ""}`, () => {
   it("runs nothing, breaks out of nothing and hides nothing on any screen", async () => {
-    const { page, errors, lab, close } = await openWindow("hostile,speed=20,handoffsPerMinute=120,eventsPerSecond=60");
+    const { page, errors, defects, close } = await openWindow("hostile,speed=20,handoffsPerMinute=120,eventsPerSecond=60");
     let dialogs = 0;
     page.on("dialog", (dialog) => (dialogs++, void dialog.dismiss()));
     const clean = async (where: string) => {
@@ -40,7 +40,7 @@ describe.skipIf(missing)(`text of hosts${missing ? ` (skipped: ${missing})` : ""
     }
     expect(dialogs).toBe(0);
     expect(errors).toEqual([]);
-    expect(lab.defects).toEqual([]);
+    expect(defects).toEqual([]);
     await close();
   });
 

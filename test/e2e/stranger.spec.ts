@@ -8,7 +8,7 @@ afterAll(closeBrowser);
 
 describe.skipIf(missing)(`a stranger's path${missing ? ` (skipped: ${missing})` : ""}`, () => {
   it("leads from the first start through own hosts and a run to ladder, terminal and report", async () => {
-    const { page, errors, lab, close } = await openWindow("empty,speed=12");
+    const { page, errors, defects, close } = await openWindow("empty,speed=12");
     await page.getByRole("dialog", { name: "Welcome to Anycast Lab" }).getByRole("button", { name: "Add my hosts" }).click();
 
     const add = page.getByRole("dialog", { name: "Add hosts" });
@@ -65,7 +65,7 @@ describe.skipIf(missing)(`a stranger's path${missing ? ` (skipped: ${missing})` 
 
     // The report's frame has a script, and its sandbox must refuse it; the browser tells so as an error.
     expect(errors.filter((error) => !/sandboxed|Blocked script/.test(error))).toEqual([]);
-    expect(lab.defects).toEqual([]);
+    expect(defects).toEqual([]);
     await close();
   });
 

@@ -8,5 +8,5 @@ export function isOurs(url: string): boolean {
   return url === origin || url.startsWith(`${origin}/`);
 }
 
-/** The two channels between a window's preload script and the manager. Both carry frames and nothing else. */
-export const channels = { toManager: "to-manager", toWindow: "to-window" } as const;
+/** The channels between a window's preload script and the manager: one says that a page began, the others carry frames and nothing else. */
+export const channels = { begin: "begin", toManager: "to-manager", toWindow: "to-window" } as const;

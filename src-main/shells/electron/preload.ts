@@ -1,6 +1,8 @@
 import { contextBridge, ipcRenderer } from "electron";
 import { channels } from "./origin.ts";
 
+ipcRenderer.send(channels.begin);
+
 /** All that the page gets of Electron: frames out, frames in. The channels' names stay here, so the page can reach no other. */
 contextBridge.exposeInMainWorld("anycastLab", {
   send: (request: unknown): void => ipcRenderer.send(channels.toManager, request),

@@ -1,15 +1,13 @@
 import { app, BrowserWindow, ipcMain, protocol, session } from "electron";
-import { join } from "node:path";
-import type { AppBackend } from "../../../src-shared/api/app.ts";
 import { readWindow } from "../window/files.ts";
 import { denyNavigation, denyPermissions } from "./harden.ts";
-import { ManagerEnd } from "./manager-end.ts";
+import { ManagerLink, type ManagerProgram } from "./manager-link.ts";
 import { startPage } from "./origin.ts";
 import { declareScheme, serveScheme } from "./protocol.ts";
+import { WindowFrames } from "./window-frames.ts";
 
 export interface ElectronShellOptions {
-  /** Makes the manager, once, when Electron is ready. */
-  readonly backend: () => Promise<AppBackend>;
+  readonly manager: ManagerProgram;
   /** The folder of the built window. */
   readonly window: string;
   /** The built preload script, CommonJS: a sandboxed one cannot be a module. */
@@ -17,7 +15,7 @@ export interface ElectronShellOptions {
   readonly onDefect: (what: string) => void;
 }
 
-/** Runs the application: one instance, every window sandboxed, the manager closed before the end. Closing windows stops nothing; quitting does. */
+/** Runs the application: one instance, every window sandboxed. A window that closes or crashes stops nothing; quitting waits until the manager has ended what runs. */
 export async function runElectronShell(options: ElectronShellOptions): Promise<void> {
   if (!app.requestSingleInstanceLock()) return app.quit();
   app.enableSandbox();
@@ -27,16 +25,23 @@ export async function runElectronShell(options: ElectronShellOptions): Promise<v
   await app.whenReady();
   denyPermissions(session.defaultSession);
   serveScheme(protocol, readWindow(options.window));
-  const backend = await options.backend();
-  const manager = new ManagerEnd(ipcMain, backend, options.onDefect);
-  const open = () => openWindow(options.preload, manager, options.onDefect);
+  const manager: ManagerLink = new ManagerLink(
+    options.manager,
+    (window, frame) => frames.deliver(window, frame),
+    (why) => {
+      options.onDefect(why);
+      for (const window of BrowserWindow.getAllWindows()) window.webContents.reload();
+    },
+  );
+  const frames = new WindowFrames(ipcMain, manager, options.onDefect);
+  const open = () => openWindow(options, frames);
   app.on("activate", () => BrowserWindow.getAllWindows().length === 0 && open());
   app.on("second-instance", () => BrowserWindow.getAllWindows()[0]?.focus() ?? open());
-  closeBeforeQuit(backend);
+  endManagerBeforeQuit(manager);
   open();
 }
 
-function openWindow(preload: string, manager: ManagerEnd, onDefect: (what: string) => void): void {
+function openWindow({ preload, onDefect }: ElectronShellOptions, frames: WindowFrames): void {
   const window = new BrowserWindow({
     width: 1360,
     height: 860,
@@ -48,7 +53,7 @@ function openWindow(preload: string, manager: ManagerEnd, onDefect: (what: strin
     autoHideMenuBar: true,
     webPreferences: { preload, sandbox: true, contextIsolation: true, nodeIntegration: false, webviewTag: false, spellcheck: false },
   });
-  manager.add(window.webContents);
+  frames.add(window.webContents);
   window.once("ready-to-show", () => window.show());
   window.webContents.on("render-process-gone", (_event, details) => {
     onDefect(`the window's process ended: ${details.reason}`);
@@ -57,18 +62,13 @@ function openWindow(preload: string, manager: ManagerEnd, onDefect: (what: strin
   void window.loadURL(startPage);
 }
 
-/** Quitting waits for the manager to end what runs, once; a second request does not wait again. */
-function closeBeforeQuit(backend: AppBackend): void {
-  let closed = false;
+/** Quitting waits once; a second request, or the one we make then, goes through. */
+function endManagerBeforeQuit(manager: ManagerLink): void {
+  let ended = false;
   app.on("before-quit", (event) => {
-    if (closed) return;
+    if (ended) return;
     event.preventDefault();
-    closed = true;
-    void backend.close().finally(() => app.quit());
+    ended = true;
+    void manager.end().finally(() => app.quit());
   });
-}
-
-/** Where the built parts lie beside the built main script. */
-export function builtParts(mainFolder: string): { readonly window: string; readonly preload: string } {
-  return { window: join(mainFolder, "../renderer"), preload: join(mainFolder, "preload.cjs") };
 }

@@ -1,0 +1,77 @@
+import { type ChildProcess, fork } from "node:child_process";
+import type { FromManager, ToManager } from "./frames.ts";
+
+/** How the manager's process is started. */
+export interface ManagerProgram {
+  /** The Node to run it on. */
+  readonly node: string;
+  /** Its main script. */
+  readonly script: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+const mostStarts = 4;
+const endWithinMs = 20_000;
+
+/** The Electron shell's end of the manager's process. When that dies, it is started again, and windows must begin anew: `onRestart` says so. */
+export class ManagerLink {
+  readonly #program: ManagerProgram;
+  readonly #onFrame: (window: number, frame: unknown) => void;
+  readonly #onRestart: (why: string) => void;
+  #child: ChildProcess;
+  #starts = 0;
+  #ending = false;
+
+  constructor(program: ManagerProgram, onFrame: (window: number, frame: unknown) => void, onRestart: (why: string) => void) {
+    this.#program = program;
+    this.#onFrame = onFrame;
+    this.#onRestart = onRestart;
+    this.#child = this.#start();
+  }
+
+  open(window: number): void {
+    this.#send({ open: window });
+  }
+
+  close(window: number): void {
+    this.#send({ close: window });
+  }
+
+  frame(window: number, frame: unknown): void {
+    this.#send({ window, frame });
+  }
+
+  /** Asks the manager to end what runs, and waits for it; kills it when it takes too long. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    const child = this.#child;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    this.#send({ end: true });
+    const timer = setTimeout(() => child.kill("SIGKILL"), endWithinMs);
+    await gone;
+    clearTimeout(timer);
+  }
+
+  #send(message: ToManager): void {
+    if (this.#child.connected) this.#child.send(message);
+  }
+
+  #start(): ChildProcess {
+    this.#starts++;
+    const { node, script, environment } = this.#program;
+    const child = fork(script, [], { execPath: node, execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"], env: { ...process.env, ...environment } });
+    child.on("message", (message) => {
+      const { window, frame } = message as FromManager;
+      this.#onFrame(window, frame);
+    });
+    const lost = (why: string) => {
+      if (this.#ending || child !== this.#child || this.#starts >= mostStarts) return;
+      this.#child = this.#start();
+      this.#onRestart(why);
+    };
+    child.once("error", (error) => lost(`the manager could not be started: ${error.message}`));
+    child.once("exit", (code, signal) => lost(`the manager ended by itself (${signal ?? `code ${code}`})`));
+    return child;
+  }
+}

@@ -1,0 +1,5 @@
+import { registerHooks } from "node:module";
+
+/** `node --import register.ts main.js` runs a built main script with the stand-in in place of Electron. */
+const url = new URL("./electron.ts", import.meta.url).href;
+registerHooks({ resolve: (specifier, context, next) => (specifier === "electron" ? { url, shortCircuit: true } : next(specifier, context)) });
