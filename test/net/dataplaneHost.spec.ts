@@ -188,8 +188,10 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
     { where: "the node's", narrow: "k", optimised: true },
     { where: "the node's", narrow: "k", optimised: false },
   ])("finds the path MTU past a narrower link, $where, optimised $optimised", async ({ narrow, optimised }) => {
-    for (const [host, net] of hosts) world.addHost(host, net, host === narrow ? { mtu: 1400 } : {});
+    for (const [host, net] of hosts) world.addHost(host, net);
     const { k, c } = await serve(world, kind);
+    for (const [host, net] of hosts) if (host === narrow) world.narrow(host, net, 1400);
+    if (narrow === "h") world.routeTo("2001:db8:a:f::/64", "h", "a", 1400);
     if (optimised) {
       await k.call("optimise", X, client);
       await c.call("bind", X, node);
@@ -198,9 +200,10 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
   });
 
   it("finds the path MTU of a client that another member serves through the contact", async () => {
-    for (const [host, net] of hosts) world.addHost(host, net, host === "c" ? { mtu: 1400 } : {});
+    for (const [host, net] of hosts) world.addHost(host, net);
     const member = world.addHost("m", "2");
     const { k } = await serve(world, kind);
+    world.narrow("c", "c", 1400);
     const m = await world.plane("m", kind, member);
     await m.call("addHome", X, { careOf: member, homeAgent, via: node });
     for (const [plane, other] of [[m, node], [k, member]] as const) await plane.call("setMembers", X, [other]);

@@ -136,7 +136,7 @@ export class PlaneWorld {
    * A host on the network 2001:db8:`net`::/64 with address ::2, its interface `eth0`, and the router as its default route. With `forwarder`, that
    * program (given two device names) joins host and router instead of a veth pair.
    */
-  addHost(host: string, net: string, options: { forwarder?: readonly string[]; mtu?: number } = {}): string {
+  addHost(host: string, net: string, options: { forwarder?: readonly string[] } = {}): string {
     this.#add(host);
     const [inside, outside] = [this.namespace(host), this.namespace("r")];
     if (options.forwarder) this.#joinBy(options.forwarder, host);
@@ -145,7 +145,6 @@ export class PlaneWorld {
       [inside, "eth0", `2001:db8:${net}::2/64`],
       [outside, `to-${host}`, `2001:db8:${net}::1/64`],
     ] as const) {
-      if (options.mtu) run("ip", "-n", namespace, "link", "set", device, "mtu", String(options.mtu));
       run("ip", "-n", namespace, "addr", "add", address, "dev", device, "nodad");
       run("ip", "-n", namespace, "link", "set", device, "up");
     }
@@ -166,9 +165,14 @@ export class PlaneWorld {
     return this.#forwarders.get(host)?.output ?? "";
   }
 
-  /** The router sends `prefix` to `host`. */
-  routeTo(prefix: string, host: string, net: string): void {
-    run("ip", "-n", this.namespace("r"), "-6", "route", "replace", prefix, "via", `2001:db8:${net}::2`, "dev", `to-${host}`);
+  /** The router sends `prefix` to `host`, and refuses what is larger than `mtu`. */
+  routeTo(prefix: string, host: string, net: string, mtu?: number): void {
+    run("ip", "-n", this.namespace("r"), "-6", "route", "replace", prefix, "via", `2001:db8:${net}::2`, "dev", `to-${host}`, ...(mtu ? ["mtu", String(mtu)] : []));
+  }
+
+  /** The router refuses what is larger than `mtu` on its way to `host`, as if a narrower link came behind it. */
+  narrow(host: string, net: string, mtu: number): void {
+    run("ip", "-n", this.namespace("r"), "-6", "route", "change", `2001:db8:${net}::/64`, "dev", `to-${host}`, "proto", "kernel", "metric", "256", "mtu", String(mtu));
   }
 
   async plane(host: string, kind: string, address: string, options: { attach?: string; wrap?: readonly string[] } = {}): Promise<PlaneHost> {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A TCP peer that is none of our code.
+"""A TCP (and UDP) peer that is none of our code.
 
 serve ADDRESS PORT            accepts; each connection starts with one line:
     download N                N bytes of the pattern go out, then the end
@@ -8,6 +8,8 @@ serve ADDRESS PORT            accepts; each connection starts with one line:
 fetch ADDRESS PORT [SOURCE] N     downloads N bytes, prints "<bytes> <sha256>"
 put ADDRESS PORT N            uploads N bytes, prints the server's answer
 talk ADDRESS PORT             connects, then: each line on stdin goes out, each line that comes in is printed
+hear ADDRESS PORT             prints each UDP datagram that comes in
+tell ADDRESS PORT WORD…       sends each word as a UDP datagram
 pattern N                     prints "<bytes> <sha256>" of the pattern
 """
 import hashlib
@@ -101,6 +103,20 @@ def talk(address, port):
     reader.join(10)
 
 
+def hear(address, port):
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.bind((address, port))
+    print("listening", flush=True)
+    while True:
+        print(sock.recv(2000).decode(), flush=True)
+
+
+def tell(address, port, words):
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    for word in words:
+        sock.sendto(word.encode(), (address, port))
+
+
 def main():
     mode, args = sys.argv[1], sys.argv[2:]
     if mode == "serve":
@@ -118,6 +134,10 @@ def main():
         print(b"".join(received(sock)).decode().strip())
     elif mode == "talk":
         talk(args[0], int(args[1]))
+    elif mode == "hear":
+        hear(args[0], int(args[1]))
+    elif mode == "tell":
+        tell(args[0], int(args[1]), args[2:])
     elif mode == "pattern":
         print(digest(pattern(int(args[0]))))
 

@@ -13,8 +13,8 @@ import type { WorkerSetup } from "./worker.ts";
 
 const socketBuffer = 32 << 20;
 const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
-/** A command that takes longer means that the thread is gone. */
-const commandLimitMs = 5000;
+/** A command takes microseconds, the thread's start a tenth of a second. Longer than this, on however busy a machine, and the thread is gone. */
+const commandLimitMs = 30_000;
 
 /** The thread's program: beside this file, or beside the bundle where the agent is bundled. */
 const workerPath = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./dataplane-worker.mjs", import.meta.url);
@@ -176,7 +176,11 @@ export class UserspaceDataPlane implements DataPlane {
     worker.unref();
     this.#commands.unref();
     this.#undo.push(() => {
-      this.#tell({ do: "stop" });
+      try {
+        this.#tell({ do: "stop" });
+      } catch {
+        void worker.terminate();
+      }
       this.#commands.close();
     });
   }
