@@ -200,10 +200,10 @@ export class Engine {
     this.#options.emit({ sequence: this.#eventSequence++, mono: this.#options.clock.mono(), wall: this.#options.clock.wall(), body });
   }
 
-  #send(packet: MobilityPacket): void {
-    const at = this.#options.clock.mono();
-    this.#options.signalling.send(encodePacket(packet));
+  #send(packet: MobilityPacket): Millis {
+    const at = this.#options.signalling.send(encodePacket(packet));
     queueMicrotask(() => this.#tellMessage("sent", packet, at));
+    return at;
   }
 
   #tellMessage(direction: "sent" | "received", packet: MobilityPacket, at: Millis): void {

@@ -13,8 +13,8 @@ export interface GroupPorts {
   readonly random: Random;
   readonly plane: DataPlane;
   readonly connections: Connections;
-  /** Encodes and sends; resolves nothing, throws on system call failure. */
-  readonly send: (packet: MobilityPacket) => void;
+  /** Encodes and sends; returns when it left, throws on system call failure. */
+  readonly send: (packet: MobilityPacket) => Millis;
   /** False when no link to that member stands. */
   readonly tellMember: (member: string, message: MemberMessage) => boolean;
   readonly tell: (event: AgentEventBody) => void;
@@ -142,8 +142,7 @@ export class GroupRuntime {
     const { home } = this.view;
     switch (effect.do) {
       case "send": {
-        const at = clock.mono();
-        this.#ports.send(effect.packet);
+        const at = this.#ports.send(effect.packet);
         if (effect.mark) later.push(this.#marker(effect.mark, at));
         return;
       }

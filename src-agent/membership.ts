@@ -3,7 +3,7 @@ import type { AgentEventBody } from "../src-shared/api/events.ts";
 import type { GroupConfig } from "../src-shared/api/control.ts";
 import { parseAddress, type Address } from "../src-shared/net/address.ts";
 import type { GroupView } from "../src-shared/protocol/core/group/effects.ts";
-import type { Random } from "../src-shared/protocol/core/step.ts";
+import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
 import { GroupRuntime } from "./groupRuntime.ts";
 import { MemberLinks } from "./members/links.ts";
@@ -14,7 +14,7 @@ export interface MembershipPorts {
   readonly random: Random;
   readonly plane: DataPlane;
   readonly services: ServiceProvider;
-  readonly send: (packet: MobilityPacket) => void;
+  readonly send: (packet: MobilityPacket) => Millis;
   readonly tell: (event: AgentEventBody) => void;
   readonly drop: (reason: string, packet?: MobilityPacket) => void;
 }

@@ -86,8 +86,8 @@ export interface DataPlane {
 
 /** Raw IPv6 packets that carry a Mobility Header, in and out. */
 export interface Signalling {
-  /** `packet` starts at the IPv6 header and is sent as it is. Throws on system call failure. */
-  send(packet: Uint8Array): void;
+  /** `packet` starts at the IPv6 header and is sent as it is. Returns when it left, on the monotonic clock in ms. Throws on system call failure. */
+  send(packet: Uint8Array): number;
   /**
    * Called with each packet (IPv6 header first, tunnel header included) and its arrival on the monotonic clock in ms: the kernel's own timestamp.
    * Also sees packets that only pass through (at the home agent, at the contact): whether one is for this host is for the engine to say.

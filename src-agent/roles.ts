@@ -16,7 +16,7 @@ export interface RolePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly plane: DataPlane;
-  readonly send: (packet: MobilityPacket) => void;
+  readonly send: (packet: MobilityPacket) => Millis;
   readonly tell: (event: AgentEventBody) => void;
   readonly drop: (reason: string, packet?: MobilityPacket) => void;
 }
@@ -57,7 +57,8 @@ function wait(ms: Millis): number {
 function perform(effect: Effect, ports: RolePorts): void {
   switch (effect.do) {
     case "send":
-      return ports.send(effect.packet);
+      ports.send(effect.packet);
+      return;
     case "bind":
       return ports.plane.bind(effect.home, effect.careOf);
     case "unbind":

@@ -1,7 +1,8 @@
 import koffi, { type node } from "koffi";
 import { formatAddress, type Address } from "../../src-shared/net/address.ts";
 import type { Signalling } from "../ports.ts";
-import { check, libc, pointerTo } from "../linux/libc.ts";
+import { monotonicMs, monotonicOf } from "../linux/clocks.ts";
+import { libc, pointerTo } from "../linux/libc.ts";
 import { requireLink } from "../linux/links.ts";
 import { Netlink } from "../linux/netlink.ts";
 import { openPacketSocket, orWouldBlock, takePacketDrops } from "../linux/packetSocket.ts";
@@ -9,8 +10,6 @@ import { RawSender } from "../linux/rawSocket.ts";
 import { names } from "./names.ts";
 import { signallingFilter } from "./signallingFilter.ts";
 
-const CLOCK_REALTIME = 0;
-const CLOCK_MONOTONIC = 1;
 const SOL_SOCKET = 1;
 const SCM_TIMESTAMPNS = 35;
 const packetRoom = 65_536;
@@ -59,8 +58,8 @@ export class LinuxSignalling implements Signalling {
     this.#poll = koffi.node.poll(this.#fd, { readable: true }, () => this.#read());
   }
 
-  send(packet: Uint8Array): void {
-    this.#sender.send(packet);
+  send(packet: Uint8Array): number {
+    return this.#sender.send(packet);
   }
 
   onPacket(handler: PacketHandler): void {
@@ -112,23 +111,9 @@ export class LinuxSignalling implements Signalling {
   /** When the kernel saw the packet just read: its wall-clock timestamp, moved to the monotonic clock by what the two read now. */
   #arrival(): number {
     const length = Number(this.#message.readBigUInt64LE(40));
-    if (length < 32 || this.#control.readInt32LE(8) !== SOL_SOCKET || this.#control.readInt32LE(12) !== SCM_TIMESTAMPNS) return clockMs(CLOCK_MONOTONIC);
-    const { mono, real } = bothClocks();
-    return mono - Math.max(0, real - timespecMs(this.#control, 16));
+    if (length < 32 || this.#control.readInt32LE(8) !== SOL_SOCKET || this.#control.readInt32LE(12) !== SCM_TIMESTAMPNS) return monotonicMs();
+    return monotonicOf(this.#control, 16);
   }
-}
-
-/** Both clocks at one moment: a thread that is put aside between two readings would shift everything told, so those are read again. */
-function bothClocks(): { readonly mono: number; readonly real: number } {
-  const closeEnoughMs = 0.02;
-  let best = { mono: 0, real: 0, apart: Infinity };
-  for (let i = 0; i < 5 && best.apart > closeEnoughMs; i++) {
-    const before = clockMs(CLOCK_MONOTONIC);
-    const real = clockMs(CLOCK_REALTIME);
-    const after = clockMs(CLOCK_MONOTONIC);
-    if (after - before < best.apart) best = { mono: (before + after) / 2, real, apart: after - before };
-  }
-  return best;
 }
 
 function deviceIndex(name: string): number {
@@ -138,17 +123,6 @@ function deviceIndex(name: string): number {
   } finally {
     netlink.close();
   }
-}
-
-const timespec = Buffer.alloc(16);
-
-function clockMs(clock: number): number {
-  check(libc.clockGettime(clock, timespec), "clock_gettime");
-  return timespecMs(timespec, 0);
-}
-
-function timespecMs(bytes: Buffer, at: number): number {
-  return Number(bytes.readBigInt64LE(at)) * 1000 + Number(bytes.readBigInt64LE(at + 8)) / 1e6;
 }
 
 /** What a packet that passed the filter is about. */
