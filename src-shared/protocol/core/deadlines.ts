@@ -31,6 +31,11 @@ export class Deadlines {
     return (this.#position[slot] ?? 0) !== 0;
   }
 
+  /** The slot's deadline, or undefined. */
+  at(slot: number): Millis | undefined {
+    return this.has(slot) ? this.#at[slot] : undefined;
+  }
+
   remove(slot: number): void {
     const position = slot < this.#position.length ? (this.#position[slot] as number) - 1 : -1;
     if (position < 0) return;

@@ -86,6 +86,11 @@ export class PackedIndex {
     return this.#keys.subarray(slot * this.#keyLength, (slot + 1) * this.#keyLength);
   }
 
+  /** The slots in use, in ascending order: slow. */
+  slots(): Int32Array {
+    return this.#buckets.filter((bucket) => bucket !== 0).map((bucket) => bucket - 1).sort();
+  }
+
   /** Bytes of memory in the packed arrays. */
   get bytes(): number {
     return this.#keys.byteLength + this.#buckets.byteLength + this.#freeNext.byteLength;

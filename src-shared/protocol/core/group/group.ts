@@ -3,6 +3,8 @@ import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
 import { acceptorTimer, acceptorWake, onAcceptorPacket, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
 import { bindingTimer, bindingWake, onBindingPacket, startBinding, type Binding, type BindingStep } from "./binding.ts";
+import { BoundClients } from "./boundClients.ts";
+import { ClientStore } from "./clientStore.ts";
 import * as contact from "./contact.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
@@ -28,6 +30,17 @@ export type GroupInput =
 
 /** How long an offer waits for the contact's word that its donor may make it. */
 const unexpectedOfferMs = 2_000;
+/** Entries woken by one `wake`; the others follow in the next, which is due at once, so that a million timers do not keep everything else waiting. */
+const wokenAtOnce = 256;
+/** Clients that `inspect` lists. */
+const inspected = 10_000;
+
+export interface GroupOptions {
+  /** Bind new clients without being asked. */
+  readonly autoOptimise: boolean;
+  /** Clients that the contact knows, and that are bound to a member, at most. Default 1,048,576. */
+  readonly clients?: number;
+}
 
 /**
  * One member's part in a group: tables of per-client entries, and which entry an input is for. Every transition of an entry is a pure function in
@@ -38,26 +51,35 @@ export class Group {
   readonly #random: Random;
   readonly #autoOptimise: boolean;
   readonly #wakes = new Wakes();
-  readonly #clients = new Map<Address, contact.ContactClient>();
+  readonly #clients: ClientStore;
   readonly #donations = new Map<string, Donation>();
   readonly #acceptances = new Map<string, Acceptance>();
   /** Refreshes under way at the serving member. */
   readonly #rebinds = new Map<Address, Binding>();
-  /** Clients bound to us, and until when. */
-  readonly #bound = new Map<Address, Millis>();
+  readonly #bound: BoundClients;
   /** Which donor the contact has announced for a handoff, and offers that came before that word. */
   readonly #expected = new Map<string, { readonly client: Address; readonly donor: string }>();
   readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis; readonly state?: { readonly message: Extract<MemberMessage, { kind: "state" }>; readonly at: Millis } }>();
 
-  constructor(view: GroupView, random: Random, options: { readonly autoOptimise: boolean }) {
+  constructor(view: GroupView, random: Random, options: GroupOptions) {
     this.view = view;
     this.#random = random;
     this.#autoOptimise = options.autoOptimise;
+    const limit = options.clients ?? 1 << 20;
+    const seed = new DataView(random(4).slice().buffer).getInt32(0);
+    this.#clients = new ClientStore(limit, seed);
+    this.#bound = new BoundClients(limit, seed);
   }
 
   /** The next time at which `wake` must be given, or null. */
   nextWake(): Millis | null {
-    return this.#wakes.next();
+    const next = Math.min(this.#wakes.next() ?? Infinity, this.#clients.nextWake() ?? Infinity, this.#bound.next() ?? Infinity);
+    return next === Infinity ? null : next;
+  }
+
+  /** Bytes of memory that the packed tables of clients take. */
+  get clientBytes(): number {
+    return this.#clients.bytes + this.#bound.bytes;
   }
 
   awaitsCareOfTest(client: Address): boolean {
@@ -87,9 +109,9 @@ export class Group {
     return out;
   }
 
-  /** For people: every table, tokens' values left out. */
+  /** For people: every table (of clients the first 10,000), tokens' values left out. */
   inspect(now: Millis): Record<string, unknown> {
-    const clients = [...this.#clients.values()].map((c) => ({
+    const clients = firstOf(this.#clients.entries(), inspected).map((c) => ({
       client: c.client,
       server: c.server,
       capability: c.capability,
@@ -99,10 +121,11 @@ export class Group {
       boundForMs: c.boundUntil === null ? null : c.boundUntil - now,
       work: c.work.phase,
     }));
-    const bound = [...this.#bound].map(([client, until]) => ({ client, forMs: until - now }));
+    const bound = firstOf(this.#bound.entries(), inspected).map(([client, until]) => ({ client, forMs: until - now }));
     const donations = [...this.#donations.values()].map(({ handoff, client, acceptor, phase }) => ({ handoff, client, acceptor, phase }));
     const acceptances = [...this.#acceptances.values()].map(({ handoff, client, donor, phase }) => ({ handoff, client, donor, phase }));
-    return { contact: this.view.contact, self: this.view.self, clients, bound, donations, acceptances };
+    const known = { clients: this.#clients.size, busy: this.#clients.busy, bound: this.#bound.size, clientBytes: this.clientBytes };
+    return { contact: this.view.contact, self: this.view.self, known, clients, bound, donations, acceptances };
   }
 
   #route(input: GroupInput, now: Millis): readonly GroupEffect[] {
@@ -230,7 +253,8 @@ export class Group {
     const isNew = !this.#clients.has(client);
     const out: GroupEffect[] = [];
     if (isNew) {
-      this.#adopt(client, member);
+      // It is served all the same, through the tunnel, by whoever accepted its connection.
+      if (!this.#adopt(client, member)) return [{ do: "drop", reason: `the contact's table of clients is full (${this.#clients.limit})` }];
       out.push({ do: "tell", event: { type: "clientServed", home: this.view.home, client, member, how: "tunnel", why: "first packets came through the home agent" } });
     }
     out.push(...this.#onClient(client, (state) => contact.onActivity(state, active)));
@@ -249,18 +273,18 @@ export class Group {
     return this.#onClient(client, transition);
   }
 
-  #adopt(client: Address, server: string): void {
+  /** False when there is no room for another client. */
+  #adopt(client: Address, server: string): boolean {
     const seed = this.#random(2);
-    this.#clients.set(client, contact.newContactClient(client, server, ((seed[0] as number) << 8) | (seed[1] as number)));
+    return this.#clients.put(contact.newContactClient(client, server, ((seed[0] as number) << 8) | (seed[1] as number)), undefined);
   }
 
   #onClient(client: Address, transition: (state: contact.ContactClient) => GroupStep<contact.ContactClient>, packet?: MobilityPacket): readonly GroupEffect[] {
     const state = this.#clients.get(client);
     if (!state) return [{ do: "drop", reason: "signalling about an unknown client", ...(packet ? { packet } : {}) }];
     const step = transition(state);
-    this.#wakes.set(`client ${client}`, contact.contactWake(step.state, this.view));
     if (!contact.forgettable(step.state)) {
-      this.#clients.set(client, step.state);
+      this.#clients.put(step.state, contact.contactWake(step.state, this.view));
       return step.effects;
     }
     this.#clients.delete(client);
@@ -272,7 +296,7 @@ export class Group {
     if (step.state.phase === "over") this.#donations.delete(handoff);
     else this.#donations.set(handoff, step.state);
     this.#wakes.set(`donation ${handoff}`, donorWake(step.state));
-    if (step.state.phase === "relaying") this.#unbound(step.state.client);
+    if (step.state.phase === "relaying") this.#bound.delete(step.state.client);
     return step.effects;
   }
 
@@ -294,7 +318,7 @@ export class Group {
     this.#expected.delete(handoff);
     if (phase === "serving") {
       this.#rebinds.delete(client);
-      if (step.effects.some((e) => e.do === "optimise")) this.#boundFor(client, this.view.lifetimeSeconds, now);
+      if (step.effects.some((e) => e.do === "optimise")) this.#bound.set(client, now + this.view.lifetimeSeconds * 1000);
     }
     return step.effects;
   }
@@ -325,7 +349,7 @@ export class Group {
     if (state.phase === "failed") {
       return [...step.effects, { do: "tellMember", member: this.view.contact, message: { kind: "rebindFailed", client, reason: `${state.step}: ${state.reason}`, lastSequence: state.lastSequence } }];
     }
-    this.#boundFor(client, state.lifetimeSeconds, now);
+    this.#bound.set(client, now + state.lifetimeSeconds * 1000);
     return [
       ...step.effects,
       { do: "optimise", client },
@@ -334,42 +358,32 @@ export class Group {
     ];
   }
 
-  #boundFor(client: Address, lifetimeSeconds: number, now: Millis): void {
-    this.#bound.set(client, now + lifetimeSeconds * 1000);
-    this.#wakes.set(`bound ${client}`, now + lifetimeSeconds * 1000);
-  }
-
-  #unbound(client: Address): void {
-    this.#bound.delete(client);
-    this.#wakes.set(`bound ${client}`, undefined);
-  }
-
   #wake(now: Millis): readonly GroupEffect[] {
     const out: GroupEffect[] = [];
-    for (let key = this.#wakes.take(now); key !== null; key = this.#wakes.take(now)) {
+    let left = wokenAtOnce;
+    for (let key = this.#wakes.take(now); key !== null; key = --left > 0 ? this.#wakes.take(now) : null) {
       const at = key.indexOf(" ");
       out.push(...this.#wakeEntry(key.slice(0, at), key.slice(at + 1), now));
+    }
+    // The client forgets us now; what we still send goes through the tunnel.
+    for (let client = left > 0 ? this.#bound.takeEnded(now) : null; client !== null; client = --left > 0 ? this.#bound.takeEnded(now) : null) out.push({ do: "unoptimise", client });
+    for (let client = left > 0 ? this.#clients.takeDue(now) : null; client !== null; client = --left > 0 ? this.#clients.takeDue(now) : null) {
+      out.push(...this.#onClient(client, (state) => contact.contactTimer(state, this.view, now, this.#random)));
     }
     return out;
   }
 
   #wakeEntry(table: string, id: string, now: Millis): readonly GroupEffect[] {
-    const client = id as Address;
     switch (table) {
-      case "client":
-        return this.#clients.has(client) ? this.#onClient(client, (state) => contact.contactTimer(state, this.view, now, this.#random)) : [];
       case "donation":
         return this.#donations.has(id) ? this.#onDonation(id, (state) => donorTimer(state, this.view, now)) : [];
       case "acceptance":
         return this.#acceptances.has(id) ? this.#onAcceptance(id, now, (state) => acceptorTimer(state, this.view, now)) : [];
       case "rebind": {
+        const client = id as Address;
         const binding = this.#rebinds.get(client);
         return binding ? this.#rebindStep(client, bindingTimer(binding, this.view, now), now) : [];
       }
-      case "bound":
-        // The client forgets us now; what we still send goes through the tunnel.
-        this.#bound.delete(client);
-        return [{ do: "unoptimise", client }];
       case "early": {
         const early = this.#early.get(id);
         this.#early.delete(id);
@@ -384,4 +398,10 @@ export class Group {
 
 function ignored<S>(state: S, from: string): GroupStep<S> {
   return { state, effects: [{ do: "drop", reason: `about a handoff that is not ${from}'s` }] };
+}
+
+function firstOf<T>(items: Iterable<T>, count: number): T[] {
+  const first: T[] = [];
+  for (const item of items) if (first.push(item) >= count) break;
+  return first;
 }
