@@ -3,11 +3,13 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import { defaults } from "../src-shared/api/control.ts";
 import { parseAddress } from "../src-shared/net/address.ts";
 import { effectiveCapabilities, requireCapabilities } from "./capabilities.ts";
 import { captureCommand } from "./capture/command.ts";
 import { keepLogBounded } from "./control/log-file.ts";
+import { EventOutbox } from "./control/outbox.ts";
 import { ControlServer } from "./control/server.ts";
 import { controlStdio } from "./control/stdio.ts";
 import { chooseDataPlane, type DataPlanePreference } from "./dataplane/choose.ts";
@@ -15,6 +17,7 @@ import { LinuxSignalling } from "./dataplane/signalling.ts";
 import { cleanUp } from "./dataplane/steering.ts";
 import { Engine } from "./engine.ts";
 import type { Clock } from "./ports.ts";
+import { rehearse } from "./rehearsal.ts";
 import type { Log } from "./services/adapterProcess.ts";
 import { setSysctl } from "./linux/sysctl.ts";
 import { AdapterServices } from "./services/provider.ts";
@@ -33,6 +36,10 @@ const clock: Clock = {
   mono: () => Number(process.hrtime.bigint()) / 1e6,
   wall: () => performance.timeOrigin + performance.now(),
 };
+
+// A handoff's code runs once in a while, so the engine would interpret it, and throw it away in between: compiled at first use and kept, it takes half the time.
+setFlagsFromString("--always-sparkplug");
+setFlagsFromString("--no-flush-bytecode");
 
 async function main([command, ...rest]: readonly string[]): Promise<number> {
   switch (command) {
@@ -93,6 +100,11 @@ async function run(args: readonly string[]): Promise<number> {
     let engine: Engine | null = null;
     const log: Log = (level, text) => engine?.tell({ type: "log", level, text: text.slice(0, 4000) });
     const services = new AdapterServices({ directory: dir, adapter: adapterProgram(), clock, log });
+    const outbox = new EventOutbox((events) => {
+      process.stdout.write(events.flatMap(({ wall, body }) => (body.type === "message" ? [] : [`${new Date(wall).toISOString()} ${JSON.stringify(body)}\n`])).join(""));
+      control?.emit(...events);
+    });
+    undo.push(() => outbox.flush());
     engine = new Engine({
       host,
       address: own,
@@ -105,15 +117,16 @@ async function run(args: readonly string[]): Promise<number> {
       services,
       clock,
       random: (length) => new Uint8Array(randomBytes(length)),
-      emit: (event) => {
-        if (event.body.type !== "message") process.stdout.write(`${new Date(event.wall).toISOString()} ${JSON.stringify(event.body)}\n`);
-        control?.emit(event);
-      },
+      emit: (event) => outbox.put(event),
       exit: () => finish(0),
     });
     undo.push(() => engine?.stop("the agent ends"));
-    control = new ControlServer({ path: join(dir, defaults.controlSocket), handlers: engine.handlers });
-    undo.push(() => control?.close());
+    rehearse();
+    control = new ControlServer({ path: join(dir, defaults.controlSocket), handlers: engine.handlers, beforeReply: () => outbox.flush() });
+    undo.push(() => {
+      outbox.flush();
+      control?.close();
+    });
     await control.listen();
     writeFileSync(join(dir, "agent.pid"), `${process.pid}\n`, { mode: 0o600 });
     undo.push(() => rmSync(join(dir, "agent.pid"), { force: true }));

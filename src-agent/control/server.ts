@@ -9,6 +9,8 @@ export interface ControlServerOptions {
   readonly path: string;
   readonly handlers: ControlHandlers;
   readonly limits?: Partial<SessionLimits>;
+  /** Called before each answer to a call: events that have to be told before it. */
+  readonly beforeReply?: () => void;
 }
 
 const defaultLimits: SessionLimits = { line: 1 << 20, queue: 32 << 20, calls: 256 };
@@ -19,10 +21,10 @@ export class ControlServer {
   readonly #server: Server;
   readonly #sessions = new Set<ControlSession>();
 
-  constructor({ path, handlers, limits }: ControlServerOptions) {
+  constructor({ path, handlers, limits, beforeReply = () => {} }: ControlServerOptions) {
     this.#path = path;
     this.#server = createServer((socket) => {
-      const session = new ControlSession(socket, handlers, { ...defaultLimits, ...limits });
+      const session = new ControlSession(socket, handlers, { ...defaultLimits, ...limits }, beforeReply);
       this.#sessions.add(session);
       socket.once("close", () => this.#sessions.delete(session));
     });
@@ -42,10 +44,10 @@ export class ControlServer {
   }
 
   /** To every manager connected now. Costs a serialisation only when there is one. */
-  emit(event: AgentEvent): void {
+  emit(...events: readonly AgentEvent[]): void {
     if (this.#sessions.size === 0) return;
-    const line = `${JSON.stringify({ event })}\n`;
-    for (const session of this.#sessions) session.send(line);
+    const lines = events.map((event) => `${JSON.stringify({ event })}\n`).join("");
+    for (const session of this.#sessions) session.send(lines);
   }
 
   /** Lets every manager go after its last replies, and removes the socket. */

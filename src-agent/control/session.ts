@@ -22,12 +22,14 @@ export class ControlSession {
   readonly #handlers: ControlHandlers;
   readonly #limits: SessionLimits;
   readonly #reader: LineReader;
+  readonly #beforeReply: () => void;
   #queue: string[] = [];
   #queued = 0;
   #calls = 0;
   #ending = false;
 
-  constructor(socket: Socket, handlers: ControlHandlers, limits: SessionLimits) {
+  constructor(socket: Socket, handlers: ControlHandlers, limits: SessionLimits, beforeReply: () => void = () => {}) {
+    this.#beforeReply = beforeReply;
     this.#socket = socket;
     this.#handlers = handlers;
     this.#limits = limits;
@@ -87,8 +89,11 @@ export class ControlSession {
       const name = request.call as AgentCallName;
       const { args, value } = agentCalls[name];
       const result = await this.#handlers[name](args.parse(request.args) as never);
-      this.send(`${JSON.stringify({ id, ok: true, value: checked(name, value, result) })}\n`);
+      const answer = checked(name, value, result);
+      this.#beforeReply();
+      this.send(`${JSON.stringify({ id, ok: true, value: answer })}\n`);
     } catch (error) {
+      this.#beforeReply();
       this.send(`${JSON.stringify({ id, ok: false, error: describeError(error) })}\n`);
     } finally {
       this.#calls--;

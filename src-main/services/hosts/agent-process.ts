@@ -143,11 +143,17 @@ async function readAs(access: HostAccess, facts: HostFacts, script: string, args
   return (await runAs(access, facts, script, args)).stdout;
 }
 
+/**
+ * What a handoff waits for shall not wait for a download on the same host: the agent's session comes before ordinary ones, where the kernel shares the
+ * processor between sessions and lets us. $0 and what follows is what becomes of it.
+ */
+const comeFirst = '{ echo -10 >/proc/self/autogroup; } 2>/dev/null; exec "$0" "$@"';
+
 async function startDetached(access: HostAccess, facts: HostFacts, places: RemotePlaces, run: readonly string[], capabilities: readonly string[]) {
   const start = [...setprivWords(facts, capabilities), "sh", "-c", quote(become), quote(places.run), ...run.map(quote)].join(" ");
   const script = String.raw`
 run=$1; t=$(mktemp); trap 'cat "$t" >&2; rm -f "$t"' EXIT
-setsid ${start} </dev/null >/dev/null 2>"$t" &
+setsid sh -c ${quote(comeFirst)} ${start} </dev/null >/dev/null 2>"$t" &
 child=$!
 alive() { case $(sed 's/.*) //' /proc/$child/stat 2>/dev/null) in ''|Z*|X*) return 1;; esac; }
 ${awaitSocket}`;
