@@ -72,7 +72,7 @@ export async function latenciesOf(lab: Testbed): Promise<{ readonly between: (fr
   const siteOf = new Map(lab.hosts().map((host) => [host.name, host.site]));
   const delay = (kind: LinkStatus["kind"], from: string, to: string): number | undefined => links.get(`${kind} ${from} ${to}`)?.quality.delayMs;
   const refresh = async (): Promise<void> => {
-    if (lab.kind === "local") links = new Map((await lab.status()).links.map((link) => [`${link.kind} ${link.from} ${link.to}`, link]));
+    if (lab.kind !== "fleet") links = new Map((await lab.status()).links.map((link) => [`${link.kind} ${link.from} ${link.to}`, link]));
   };
   await refresh();
   return {

@@ -135,7 +135,7 @@ export class HostsSession implements LabSession {
       contact: group.contact,
       backups: group.backups,
       members: group.members,
-      correspondents: clients,
+      correspondents: clients.filter((client) => this.#host(client).handle.mobileIpv6 !== false),
       servicesOf: (member) => group.services.map((service) => this.#serviceOn(member, service, origins)),
     };
     await formGroup(definition, 1, this.#groupHosts());

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Address } from "../../src-shared/net/address.ts";
-import type { LabRole, LinkChange, LinkQuality, LinkRef, Lateness, PairCounters } from "../../src-shared/api/lab.ts";
+import type { DataPlaneChoice, LabRole, LinkChange, LinkQuality, LinkRef, Lateness, PairCounters } from "../../src-shared/api/lab.ts";
 import type { SshTarget } from "../ssh/target.ts";
 
 /** How the login of a host becomes root. `password` is the testbed's own, never a person's. */
@@ -18,6 +18,10 @@ export interface HostHandle {
   readonly sudo: Sudo;
   /** A Node that the host may use although its login would not find it, such as ours where the host shares our file system. */
   readonly nodePath?: string;
+  /** What its agent shall carry packets by, where nobody says otherwise; `auto` unless set. */
+  readonly dataPlane?: DataPlaneChoice;
+  /** False where, as a client, it shall be an ordinary host without Mobile IPv6. */
+  readonly mobileIpv6?: boolean;
 }
 
 /** What a person asks for: one link, in one direction or both, and what to change about it. */
@@ -47,9 +51,9 @@ export interface TestbedStatus {
   readonly emulator: { readonly lateness: Lateness; readonly drops: Readonly<Record<string, number>>; readonly waiting: number; readonly waitingBytes: number } | undefined;
 }
 
-/** A set of hosts with links between them: made by us (`local`) or found (`fleet`). Every rejection is a Problem. */
+/** A set of hosts with links between them: made by us (`local`; `vm` with virtual machines) or found (`fleet`). Every rejection is a Problem. */
 export interface Testbed {
-  readonly kind: "local" | "fleet";
+  readonly kind: "local" | "vm" | "fleet";
   readonly name: string;
   /** The home prefix and the host it is routed to, where the testbed knows. */
   readonly home: { readonly prefix: string; readonly host: string } | undefined;

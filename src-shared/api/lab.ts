@@ -74,6 +74,23 @@ export type LabRole = z.infer<typeof labRole>;
 export const sudoKind = z.enum(["nopasswd", "password", "none"]);
 export type SudoKind = z.infer<typeof sudoKind>;
 
+/** Which data plane a host's agent uses; `auto` takes the best that the host has. */
+export const dataPlaneChoice = z.enum(["auto", "kernel", "ebpf", "userspace"]);
+export type DataPlaneChoice = z.infer<typeof dataPlaneChoice>;
+
+/** `local`: hosts are namespaces on this machine's own kernel. `vm`: hosts are namespaces in virtual machines with a stock Debian kernel. */
+export const labTestbed = z.enum(["local", "vm"]);
+
+/** In place of a virtual machine's name: the host stays on this machine. */
+export const noMachine = "none";
+
+/** A virtual machine of the lab; without a word about it, it has what its hosts need. */
+export const labMachine = z.strictObject({
+  memory: written(parseSize, "Its memory; enough for its hosts unless set", ["1 GiB"]).optional(),
+  cpus: z.number().int().min(1).max(16).optional().meta({ description: "Its processors; 2 unless set, or as many as this machine has" }),
+  bootTimeout: written(parseDuration, "How long it may take to boot", ["90 s"]).optional(),
+});
+
 export const labSite = z.strictObject({ prefix: prefix.optional() });
 
 export const labHost = z.strictObject({
@@ -83,6 +100,9 @@ export const labHost = z.strictObject({
   access: access.optional(),
   sudo: sudoKind.optional(),
   clockOffset: written(parseDuration, "How far this host's monotonic clock is ahead of the machine's; each host has its own unless set", ["1000 s"]).optional(),
+  vm: name.optional().meta({ description: `The virtual machine that the host is in; "${noMachine}" for this machine. With testbed vm, all hosts that do not say are in one named "vm"` }),
+  dataPlane: dataPlaneChoice.optional().meta({ description: "Which data plane its agent uses; the best that the host has unless set" }),
+  mobileIpv6: z.boolean().optional().meta({ description: "False: as a client, it is an ordinary host without Mobile IPv6: its agent does not act as a correspondent node" }),
   disk: written(parseSize, "Size of the host's writable file systems, to try a full disk; without it the lab's disk is the limit", ["20 MB"]).optional(),
 });
 
@@ -92,6 +112,9 @@ export const labFile = z.strictObject({
   description: z.string().max(2000).optional(),
   mtu: mtu.default(1500),
   sudo: sudoKind.default("nopasswd"),
+  testbed: labTestbed.default("local"),
+  /** Virtual machines that need more or less than usual. */
+  vms: z.record(name, labMachine).default({}),
   /** All anycast addresses come from `prefix`; packets for it are routed to `host`, the home agent. */
   home: z.strictObject({ prefix, host: name }).optional(),
   sites: z.record(name, labSite.nullable().transform((site) => site ?? {})),

@@ -1,6 +1,6 @@
 import { addressBytes, formatAddress, type Address } from "../net/address.ts";
 import { parsePrefix, prefixContains } from "../net/prefix.ts";
-import { pathEnds, type Access, type AccessDirection, type LabFile, type LabRole, type LinkQuality, type Path, type SudoKind } from "./lab.ts";
+import { noMachine, pathEnds, type Access, type AccessDirection, type DataPlaneChoice, type LabFile, type LabRole, type LinkQuality, type Path, type SudoKind } from "./lab.ts";
 
 /** A host as the lab will make it. */
 export interface PlannedHost {
@@ -14,6 +14,21 @@ export interface PlannedHost {
   /** How far its monotonic clock is ahead of the machine's, whole seconds. */
   readonly clockOffsetSeconds: number;
   readonly diskBytes: number | undefined;
+  /** The virtual machine it is in; undefined for this machine. */
+  readonly vm: string | undefined;
+  readonly dataPlane: DataPlaneChoice;
+  /** False where its agent must not act as a correspondent node. */
+  readonly mobileIpv6: boolean;
+}
+
+/** A virtual machine of the lab and what its file says of it. */
+export interface PlannedMachine {
+  readonly name: string;
+  /** In the order of the lab's hosts. */
+  readonly hosts: readonly string[];
+  readonly memoryBytes: number | undefined;
+  readonly cpus: number | undefined;
+  readonly bootTimeoutMs: number | undefined;
 }
 
 /** What every direction of every link does, by name; each key is complete. */
@@ -32,6 +47,8 @@ export interface LabPlan {
   readonly mtu: number;
   readonly sites: readonly { readonly name: string; readonly prefix: string }[];
   readonly hosts: readonly PlannedHost[];
+  /** Empty where all hosts are namespaces on this machine. */
+  readonly machines: readonly PlannedMachine[];
   readonly home: { readonly prefix: string; readonly host: string } | undefined;
   readonly links: Links;
 }
@@ -44,6 +61,9 @@ export interface LabIssue {
 
 export const linkKey = (from: string, to: string) => `${from}>${to}`;
 export const mostHosts = 200;
+/** Each host has a network card of its own in its machine, and a machine has room for so many. */
+export const mostHostsPerMachine = 20;
+const defaultMachine = "vm";
 const anySite = "*";
 const defaultQueue = { ms: 50 };
 /** Interface ids of hosts that state no address: ::10, ::11, … */
@@ -57,7 +77,7 @@ export function planLab(file: LabFile): { readonly plan: LabPlan } | { readonly 
   const hosts = planHosts(file, new Map(sites.map((site) => [site.name, site.prefix])));
   const wrong = [...checkAddresses(file, sites, hosts), ...missingPaths(file)];
   if (wrong.length > 0) return { issues: wrong };
-  return { plan: { name: file.name, mtu: file.mtu, sites, hosts, home: file.home, links: planLinks(file) } };
+  return { plan: { name: file.name, mtu: file.mtu, sites, hosts, machines: planMachines(file), home: file.home, links: planLinks(file) } };
 }
 
 function checkNames(file: LabFile): LabIssue[] {
@@ -71,8 +91,33 @@ function checkNames(file: LabFile): LabIssue[] {
     if (!sites.includes(host.site)) issues.push({ path: ["hosts", name, "site"], message: `no site "${host.site}" (${known("sites", sites)})` });
     if (sites.includes(name)) issues.push({ path: ["hosts", name], message: `"${name}" is the name of a site too: a link's end must be one or the other` });
   }
+  issues.push(...checkMachines(file));
   if (file.home && !hosts.includes(file.home.host)) issues.push({ path: ["home", "host"], message: `no host "${file.home.host}" (${known("hosts", hosts)})` });
   return issues;
+}
+
+function machineOf(file: LabFile, host: string): string | undefined {
+  const machine = file.hosts[host]?.vm ?? (file.testbed === "vm" ? defaultMachine : noMachine);
+  return machine === noMachine ? undefined : machine;
+}
+
+function planMachines(file: LabFile): PlannedMachine[] {
+  const machines = new Map<string, string[]>();
+  for (const host of Object.keys(file.hosts)) {
+    const machine = machineOf(file, host);
+    if (machine !== undefined) machines.set(machine, [...(machines.get(machine) ?? []), host]);
+  }
+  return [...machines].map(([name, hosts]) => ({ name, hosts, memoryBytes: file.vms[name]?.memory, cpus: file.vms[name]?.cpus, bootTimeoutMs: file.vms[name]?.bootTimeout }));
+}
+
+function checkMachines(file: LabFile): LabIssue[] {
+  const machines = planMachines(file);
+  const full = machines.filter(({ hosts }) => hosts.length > mostHostsPerMachine);
+  const unused = Object.keys(file.vms).filter((name) => !machines.some((machine) => machine.name === name));
+  return [
+    ...full.map(({ name, hosts }) => ({ path: ["hosts", hosts[mostHostsPerMachine] as string], message: `the virtual machine ${name} has room for ${mostHostsPerMachine} hosts, these are ${hosts.length}: give some of them another one (\`vm: other\`)` })),
+    ...unused.map((name) => ({ path: ["vms", name], message: `no host is in the virtual machine ${name}${machines.length > 0 ? ` (virtual machines: ${machines.map((m) => m.name).join(", ")})` : " (write `testbed: vm`, or `vm` at a host)"}` })),
+  ];
 }
 
 function checkPaths(file: LabFile): LabIssue[] {
@@ -101,6 +146,9 @@ function planHosts(file: LabFile, prefixes: ReadonlyMap<string, string>): Planne
       sudo: host.sudo ?? file.sudo,
       clockOffsetSeconds: host.clockOffset === undefined ? 1000 * (i + 1) + 37 * i : Math.round(host.clockOffset / 1000),
       diskBytes: host.disk,
+      vm: machineOf(file, name),
+      dataPlane: host.dataPlane ?? "auto",
+      mobileIpv6: host.mobileIpv6 ?? true,
     };
   });
 }

@@ -9,7 +9,7 @@ import { asProblem } from "../../problem.ts";
 import type { AskSecret } from "../../ssh/target.ts";
 import { findLabFile, readLab } from "../../testbeds/labFile.ts";
 import { labDown, type LabListing, labUp, listLabs, openLab } from "../../testbeds/local/labs.ts";
-import type { LocalLab } from "../../testbeds/local/localLab.ts";
+import { labKind, type LocalLab } from "../../testbeds/local/localLab.ts";
 import type { HostHandle, Testbed } from "../../testbeds/testbed.ts";
 import type { DeployProgress } from "../hosts/deploy.ts";
 import { settingsAsPlanned, settingsFor } from "./links.ts";
@@ -111,7 +111,7 @@ export class Labs {
   /** A lab of which links can be set. Throws AppError `unsupported` for real links. */
   local(id: string): OpenLab {
     const open = this.get(id);
-    if (open.testbed.kind === "local") return open;
+    if (open.testbed.kind !== "fleet") return open;
     throw new AppError("unsupported", "the links of a fleet are real: their delay and loss cannot be set", { remedy: "Use a local lab to set links." });
   }
 
@@ -129,7 +129,9 @@ export class Labs {
   async bringUp(plan: LabPlan, hand: Pick<TaskHand, "say"> & { readonly progress: (share: number, what: string) => void }): Promise<OpenLab> {
     const { store } = this.#options;
     const id = labId(plan.name);
-    if (!store.has(id)) store.put(emptyLab({ id, name: plan.name, kind: "local", phase: "starting", shipped: false }));
+    const kind = labKind(plan);
+    const known = store.has(id) ? store.get(id) : undefined;
+    if (known?.kind !== kind) store.put(emptyLab({ id, name: plan.name, kind, phase: "starting", shipped: known?.shipped ?? false })); // shipped ones are shown before they are read
     this.#changing.add(id);
     store.change(id, { phase: "starting", detail: null });
     try {
@@ -211,8 +213,8 @@ export class Labs {
 
   #showDown(id: string): void {
     const { store } = this.#options;
-    const { name, shipped } = store.get(id);
-    if (shipped || this.#shown === id) store.put(emptyLab({ id, name, kind: "local", phase: "down", shipped }));
+    const { name, shipped, kind } = store.get(id);
+    if (shipped || this.#shown === id) store.put(emptyLab({ id, name, kind, phase: "down", shipped }));
     else store.remove(id);
   }
 
@@ -220,7 +222,7 @@ export class Labs {
     const there = await listLabs().catch(() => []);
     for (const listing of there) await this.#found(listing).catch(() => {}); // it went down meanwhile
     for (const { id, name, kind, phase } of this.#options.store.all()) {
-      if (kind !== "local" || phase !== "up" || this.#changing.has(id) || there.some((lab) => lab.name === name && lab.state === "up")) continue;
+      if (kind === "fleet" || phase !== "up" || this.#changing.has(id) || there.some((lab) => lab.name === name && lab.state === "up")) continue;
       await this.#letGo(id);
       this.#showDown(id);
     }
@@ -234,7 +236,7 @@ export class Labs {
     this.#changing.add(id);
     try {
       const testbed = await openLab(name);
-      if (!store.has(id)) store.put(emptyLab({ id, name, kind: "local", phase: "up", shipped: false }));
+      if (!store.has(id)) store.put(emptyLab({ id, name, kind: testbed.kind, phase: "up", shipped: false }));
       const open = this.hold(id, testbed);
       store.change(id, { phase: "up", detail: null });
       this.#shown ??= id;

@@ -101,7 +101,7 @@ export class OpenLab {
   async refreshLinks(): Promise<void> {
     this.#latencies ??= await latenciesOf(this.testbed);
     await this.#latencies.refresh();
-    if (this.testbed.kind !== "local" || this.#closed) return;
+    if (this.testbed.kind === "fleet" || this.#closed) return;
     const before = this.#state();
     const links = shownLinks((await this.testbed.status()).links);
     const faults = linkFaults(links, before.faults);

@@ -106,7 +106,7 @@ export class Runs {
     const open = own ? await this.#ownLab(active, loaded, hand) : this.#labs.get(lab);
     this.#change(active, { lab: open.id });
     try {
-      if (open.testbed.kind === "local" && !own) await deployAll(open, hand);
+      if (open.testbed.kind !== "fleet" && !own) await deployAll(open, hand);
       await this.#onLab(active, loaded, open);
     } finally {
       if (own) {
@@ -134,8 +134,8 @@ export class Runs {
   async #onLab(active: Active, loaded: LoadedScenario, open: OpenLab): Promise<void> {
     if (active.abort.signal.aborted) throw stopped();
     const hosts = open.hosts().flatMap(({ agent }) => (agent ? [agent] : []));
-    const latencies = open.testbed.kind === "local" ? await latenciesOf(open.testbed) : await this.#measured(active, hosts);
-    const before = open.testbed.kind === "local" ? (await open.testbed.status()).links.filter((link) => link.changed) : [];
+    const latencies = open.testbed.kind !== "fleet" ? await latenciesOf(open.testbed) : await this.#measured(active, hosts);
+    const before = open.testbed.kind !== "fleet" ? (await open.testbed.status()).links.filter((link) => link.changed) : [];
     let linksSet = false;
     const session = new HostsSession({
       testbed: open.testbed,

@@ -25,7 +25,7 @@ export class Sampler {
     this.#options = options;
     this.#timer = setInterval(() => void this.#sample(), everyMs);
     this.#timer.unref();
-    if (options.testbed.kind !== "local") clearInterval(this.#timer);
+    if (options.testbed.kind === "fleet") clearInterval(this.#timer);
   }
 
   close(): void {

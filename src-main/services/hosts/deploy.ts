@@ -17,6 +17,7 @@ export interface DeployOptions {
   /** Names this deployment on its hosts, so that several do not meet: the lab's or fleet's name. */
   readonly deployment: string;
   readonly bundle: Bundle;
+  /** For all hosts; unset or `auto`, each host's own choice counts. */
   readonly dataPlane?: NonNullable<AgentOptions["dataPlane"]>;
   readonly onProgress?: (progress: DeployProgress) => void;
 }
@@ -80,7 +81,8 @@ async function deployTo(access: HostAccess, { deployment, bundle, dataPlane, onP
   try {
     installed = await install(access, facts, places, bundle, (what, sent, total) => onProgress?.({ host, phase: "uploading", what, fraction: sent / total }));
     onProgress?.({ host, phase: "starting" });
-    await startAgent(access, facts, places, installed, { deployment, interface: device, address, ...(dataPlane && { dataPlane }) });
+    const plane = (dataPlane === "auto" ? undefined : dataPlane) ?? access.handle.dataPlane;
+    await startAgent(access, facts, places, installed, { deployment, interface: device, address, ...(plane && { dataPlane: plane }) });
   } catch (error) {
     // Nothing half-deployed: what this attempt put there goes again, unless an agent uses it.
     if ((await agentPid(access, places).catch(() => 0)) === undefined) await removeRun(access, facts, places).catch(() => {});

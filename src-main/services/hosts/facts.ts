@@ -45,7 +45,7 @@ setpriv --ambient-caps -all true 2>/dev/null && p setpriv 1
 if [ -c /dev/net/tun ]; then if [ -r /dev/net/tun ] && [ -w /dev/net/tun ]; then p tun usable; else p tun forbidden; fi; else p tun missing; fi
 [ -d /run/systemd/system ] && [ "$(cat /proc/1/comm 2>/dev/null)" = systemd ] && p systemd 1
 p uidmap "$(cat /proc/self/uid_map 2>/dev/null | tr -s ' \n' '  ')"
-c=$( (zcat /proc/config.gz || cat "/boot/config-$(uname -r)") 2>/dev/null | grep -E '^(# )?CONFIG_IPV6_MIP6[ =]')
+c=$( (zcat /proc/config.gz || cat "/boot/config-$(uname -r)" || cat "/lib/modules/$(uname -r)/config") 2>/dev/null | grep -E '^(# )?CONFIG_IPV6_MIP6[ =]')
 p mip6 "$c"
 p ipv6disabled "$(cat /proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || echo 1)"
 ip -o -6 addr show scope global 2>/dev/null | awk '{sub("/.*","",$4); print "address=" $2 " " $4}'

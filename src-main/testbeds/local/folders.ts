@@ -13,9 +13,14 @@ export function labsFolder(): string {
   return join(base("XDG_STATE_HOME", ".local/state"), "labs");
 }
 
+/** What is made once and used by all labs: packages, images. */
+export function cacheFolder(): string {
+  return base("XDG_CACHE_HOME", ".cache");
+}
+
 /** Packages unpacked for labs, never installed. */
 export function packagesFolder(): string {
-  return join(base("XDG_CACHE_HOME", ".cache"), "debian");
+  return join(cacheFolder(), "debian");
 }
 
 const longestSocketPath = 107;
@@ -59,6 +64,10 @@ export class LabFolder {
   }
   get log(): string {
     return join(this.path, "lab.log");
+  }
+  /** A virtual machine's disk and console. */
+  machine(name: string): string {
+    return join(this.path, "machines", name);
   }
   host(name: string): string {
     return join(this.path, "hosts", name);

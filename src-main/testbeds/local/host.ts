@@ -2,19 +2,18 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PlannedHost } from "../../../src-shared/api/labPlan.ts";
 import { Problem } from "../../problem.ts";
+import { sshdAnswers, type LabHost } from "./labHost.ts";
 import { hostNamespace } from "./network.ts";
 import { hostEnvironment } from "./run.ts";
 
 const startTimeoutMs = 15_000;
 
-/** One running or stopped host, as its supervisor sees it. */
-export class Host {
+/** A host on this machine, as its supervisor sees it. Its network is plugged in and out by the lab. */
+export class Host implements LabHost {
   readonly plan: PlannedHost;
-  /** Where its sshd listens, on the lab's management network. */
   readonly address: string;
   /** Path of the script that process 1 runs. */
   readonly #script: string;
@@ -39,7 +38,6 @@ export class Host {
     return this.#detail;
   }
 
-  /** Starts process 1 and waits until its sshd answers. Throws Problem `lab.hostFailed` with what it said. */
   async start(): Promise<void> {
     if (this.#process) return;
     const log = openSync(this.#log, "a", 0o600);
@@ -59,7 +57,6 @@ export class Host {
     this.#detail = "up";
   }
 
-  /** Ends every process of the host at once. */
   async stop(): Promise<void> {
     const child = this.#process;
     if (!child) return;
@@ -68,13 +65,13 @@ export class Host {
     const closed = once(child, "close");
     child.kill("SIGKILL"); // unshare dies, and with it by --kill-child process 1 of the host's pid namespace
     await closed;
-    while (await answers(this.address)) await sleep(10);
+    while (await sshdAnswers(this.address)) await sleep(10);
   }
 
   async #untilAnswering(child: ChildProcess): Promise<void> {
     const deadline = performance.now() + startTimeoutMs;
     while (this.#process === child) {
-      if (await answers(this.address)) return;
+      if (await sshdAnswers(this.address)) return;
       if (performance.now() > deadline) break;
       await sleep(20);
     }
@@ -90,19 +87,4 @@ export class Host {
       evidence,
     });
   }
-}
-
-/** Whether an SSH server greets at this address. */
-function answers(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: address, port: 22 });
-    const done = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.setTimeout(2000, () => done(false));
-    socket.once("error", () => done(false));
-    socket.once("close", () => resolve(false));
-    socket.once("data", (banner) => done(banner.toString("latin1").startsWith("SSH-")));
-  });
 }

@@ -1,27 +1,34 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { LabPlan, Links, PlannedHost } from "../../../src-shared/api/labPlan.ts";
 import { Problem } from "../../problem.ts";
 import { applySettings, linkStatus, linkTable } from "../links.ts";
 import type { LinkSetting, TestbedStatus } from "../testbed.ts";
+import { guestData, guestHost } from "../vm/guest.ts";
+import { Machine } from "../vm/machine.ts";
+import { VmHost } from "../vm/vmHost.ts";
 import { EmulatorProcess } from "./emulatorProcess.ts";
 import type { LabFolder } from "./folders.ts";
 import { Host } from "./host.ts";
-import { hostFiles, knownHostName, sharedEtc } from "./hostFiles.ts";
-import { hostScript } from "./hostScript.ts";
+import { knownHostName, sharedEtc } from "./hostFiles.ts";
+import type { LabHost } from "./labHost.ts";
+import { labKind } from "./localLab.ts";
 import type { LabRecord } from "./labRecord.ts";
-import { coreCommands, emulatorConfigOf, hostCommands, hostNamespace, managementAddress, plugCommands, wireCommands, wireNamespace } from "./network.ts";
-import { run } from "./run.ts";
+import { ipBatch, makeKey, must } from "./must.ts";
+import { coreCommands, emulatorConfigOf, hostNamespace, managementAddress, plugCommands, tapCommands, wireCommands, wireDevice, wireNamespace } from "./network.ts";
+import { hostKeyOf, prepareHost, startScript } from "./prepareHost.ts";
 
 const sharedEtcFolder = "/run/lab/etc";
+const machineStage = (machine: string) => `/run/lab/machines/${machine}`;
 
 /** A running lab, from inside its namespaces: networks, link emulator and hosts. */
 export class Lab {
   readonly #folder: LabFolder;
   readonly #record: LabRecord;
-  readonly #hosts = new Map<string, Host>();
+  readonly #hosts = new Map<string, LabHost>();
+  readonly #machines: Machine[] = [];
   #emulator: EmulatorProcess | undefined;
   #links: Links;
   /** The end of the changes asked for so far: they are made one after another. */
@@ -43,12 +50,15 @@ export class Lab {
     await prepareMounts(this.#record);
     await this.#makeKeys();
     const all = this.#plan.hosts.map((_, i) => i);
-    await batch([], coreCommands + all.map((i) => plugCommands(this.#plan, i)).join(""));
+    const here = all.filter((i) => this.#plan.hosts[i]?.vm === undefined);
+    const elsewhere = all.filter((i) => !here.includes(i));
+    await ipBatch([], coreCommands + here.map((i) => plugCommands(this.#plan, i)).join(""));
     for (const scope of ["all", "default"]) await writeFile(`/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`, "1");
     await must("nsenter", [`--net=/run/netns/${wireNamespace}`, "sh", "-c", "for s in all default; do echo 1 > /proc/sys/net/ipv6/conf/$s/disable_ipv6; done"]);
-    await batch(["-n", wireNamespace], wireCommands(all));
+    await ipBatch(["-n", wireNamespace], elsewhere.map((i) => tapCommands(this.#plan, i)).join("") + wireCommands(all));
     progress(`starting ${all.length} hosts`);
-    const results = await Promise.allSettled([this.#startEmulator(), ...all.map((i) => this.#makeHost(i))]);
+    const machines = this.#plan.machines.map((_, number) => this.#makeMachine(number, progress));
+    const results = await Promise.allSettled([this.#startEmulator(), ...here.map((i) => this.#makeHost(i)), ...machines]);
     const failed = results.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
     await this.#writeKnownHosts();
@@ -71,8 +81,9 @@ export class Lab {
   stopHost(name: string): Promise<void> {
     return this.#inTurn(async () => {
       const host = this.#host(name);
+      if (host.plan.vm !== undefined) await this.#setWire(host.plan, "down");
       await host.stop();
-      await this.#unplug(host.plan);
+      if (host.plan.vm === undefined) await this.#unplug(host.plan);
     });
   }
 
@@ -86,14 +97,23 @@ export class Lab {
     return result;
   }
 
-  async #startAgain(host: Host): Promise<void> {
+  async #startAgain(host: LabHost): Promise<void> {
     if (host.up) return;
+    if (host.plan.vm !== undefined) {
+      await this.#setWire(host.plan, "up");
+      return host.start();
+    }
     const index = this.#plan.hosts.indexOf(host.plan);
     await this.#unplug(host.plan); // still plugged in when it ended by itself
-    await batch([], plugCommands(this.#plan, index));
-    await batch(["-n", wireNamespace], wireCommands([index]));
+    await ipBatch([], plugCommands(this.#plan, index));
+    await ipBatch(["-n", wireNamespace], wireCommands([index]));
     await this.#running.interfacesChanged();
     await host.start();
+  }
+
+  /** A stopped host in a machine is a card without a driver: what is sent to it must not wait there until it is back. */
+  async #setWire(plan: PlannedHost, state: "up" | "down"): Promise<void> {
+    await must("ip", ["-n", wireNamespace, "link", "set", wireDevice(this.#plan.hosts.indexOf(plan)), state]);
   }
 
   /** Takes a host's network away, with all state in it. Links go first: with its namespace alone they would go later, at some time. */
@@ -110,7 +130,7 @@ export class Lab {
     const report = await this.#running.report();
     return {
       name: this.#folder.name,
-      kind: "local",
+      kind: labKind(this.#plan),
       up: true,
       since: this.#record.startedAt,
       hosts: this.#plan.hosts.map(({ name }) => ({ name, up: this.#host(name).up, detail: this.#host(name).detail })),
@@ -122,7 +142,8 @@ export class Lab {
 
   /** Ends all hosts, so that nothing writes to the lab's folder any more. */
   async stopHosts(): Promise<void> {
-    await Promise.all([...this.#hosts.values()].map((host) => host.stop()));
+    for (const machine of this.#machines) machine.stop();
+    await Promise.all([...this.#hosts.values()].filter((host) => host.plan.vm === undefined).map((host) => host.stop()));
   }
 
   get #running(): EmulatorProcess {
@@ -130,7 +151,7 @@ export class Lab {
     return this.#emulator;
   }
 
-  #host(name: string): Host {
+  #host(name: string): LabHost {
     const host = this.#hosts.get(name);
     if (host) return host;
     throw new Problem({ code: "lab.unknownHost", what: `the lab ${this.#folder.name} has no host ${name}`, remedy: `Hosts: ${[...this.#hosts.keys()].join(", ")}.` });
@@ -158,25 +179,13 @@ export class Lab {
 
   async #makeHost(index: number): Promise<void> {
     const plan = this.#plan.hosts[index] as PlannedHost;
-    const own = `/run/lab/hosts/${plan.name}`;
+    const folder = this.#stageOf(plan);
     const data = this.#folder.host(plan.name);
-    const places = { etc: join(own, "etc"), sharedEtc: sharedEtcFolder, root: join(own, "root"), data: join(data, "data"), network: join(own, "network") };
-    const script = join(own, "start");
-    await mkdir(places.root, { recursive: true });
-    await mkdir(places.data, { recursive: true });
-    const clientKey = await readFile(`${this.#folder.clientKey}.pub`, "utf8");
-    for (const file of hostFiles(this.#plan, index, clientKey)) {
-      await mkdir(dirname(join(places.etc, file.path)), { recursive: true });
-      await writeFile(join(places.etc, file.path), file.text);
-      await chmod(join(places.etc, file.path), file.mode);
-    }
-    await makeKey(join(places.etc, "ssh/ssh_host_ed25519_key"), plan.name);
-    await writeFile(places.network, hostCommands(this.#plan, index));
-    const password = plan.sudo === "password" ? await readFile(this.#folder.password, "utf8") : undefined;
-    await writeFile(script, hostScript(plan, places, { rootless: this.#record.rootless, password }), { mode: 0o600 });
+    await mkdir(join(data, "data"), { recursive: true });
+    await prepareHost(this.#plan, index, { folder, seenAs: folder, sharedEtc: sharedEtcFolder, data: join(data, "data"), rootless: this.#record.rootless, ...(await this.#secrets()) });
     const host = new Host(plan, {
       address: managementAddress(index),
-      script,
+      script: join(folder, startScript),
       log: join(data, "log"),
       timeNamespaces: existsSync("/proc/self/ns/time"),
     });
@@ -184,13 +193,38 @@ export class Lab {
     await host.start();
   }
 
-  async #writeKnownHosts(): Promise<void> {
-    const lines = await Promise.all(
-      this.#plan.hosts.map(async ({ name }) => {
-        const [type, key] = (await readFile(`/run/lab/hosts/${name}/etc/ssh/ssh_host_ed25519_key.pub`, "utf8")).split(" ");
-        return `${knownHostName(this.#folder.name, name)} ${type} ${key}\n`;
+  /** Boots a machine and starts its hosts. */
+  async #makeMachine(number: number, progress: (what: string) => void): Promise<void> {
+    const plan = this.#plan.machines[number] as LabPlan["machines"][number];
+    const support = this.#record.machines;
+    if (!support) throw new Error(`the lab's record does not say what ${plan.name} runs on`);
+    const machine = new Machine({ lab: this.#plan, plan, number, support, stage: machineStage(plan.name), folder: this.#folder.machine(plan.name), log: this.#folder.log });
+    this.#machines.push(machine);
+    const secrets = await this.#secrets();
+    const hosts = await Promise.all(
+      plan.hosts.map(async (name) => {
+        const index = this.#plan.hosts.findIndex((host) => host.name === name);
+        const own = this.#plan.hosts[index] as PlannedHost;
+        await prepareHost(this.#plan, index, { folder: this.#stageOf(own), seenAs: guestHost(name), sharedEtc: "/etc", data: guestData(name), rootless: false, ...secrets });
+        return new VmHost(own, managementAddress(index), machine);
       }),
     );
+    for (const host of hosts) this.#hosts.set(host.plan.name, host);
+    await machine.start(progress);
+    await Promise.all(hosts.map((host) => host.start()));
+  }
+
+  async #secrets(): Promise<{ readonly clientKey: string; readonly password: string | undefined }> {
+    return { clientKey: await readFile(`${this.#folder.clientKey}.pub`, "utf8"), password: await readFile(this.#folder.password, "utf8").catch(() => undefined) };
+  }
+
+  /** Where a host's files are written: where it runs, or what its machine is given. */
+  #stageOf(plan: PlannedHost): string {
+    return plan.vm === undefined ? `/run/lab/hosts/${plan.name}` : `${machineStage(plan.vm)}/hosts/${plan.name}`;
+  }
+
+  async #writeKnownHosts(): Promise<void> {
+    const lines = await Promise.all(this.#plan.hosts.map(async (host) => `${knownHostName(this.#folder.name, host.name)} ${await hostKeyOf(this.#stageOf(host))}\n`));
     await writeFile(this.#folder.knownHosts, lines.join(""), { mode: 0o600 });
   }
 }
@@ -210,21 +244,4 @@ async function prepareMounts(record: LabRecord): Promise<void> {
     `for n in ${sharedEtc.join(" ")}; do if [ -e "/etc/$n" ]; then mkdir -p "$(dirname "${sharedEtcFolder}/$n")"; cp -r --preserve=mode,links "/etc/$n" "${sharedEtcFolder}/$n" 2>/dev/null || true; fi; done`,
   ].join("\n");
   await must("sh", ["-c", script, "sh", record.packages ?? ""]);
-}
-
-async function makeKey(path: string, comment: string): Promise<void> {
-  await must("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path]);
-}
-
-async function batch(options: readonly string[], commands: string): Promise<void> {
-  await must("ip", [...options, "-batch", "-"], commands);
-}
-
-/** Runs a program that has to succeed. Throws Problem `lab.setUp` or `lab.diskFull` with what it said. */
-async function must(program: string, args: readonly string[], input = ""): Promise<void> {
-  const { code, stderr } = await run(program, args, { input });
-  if (code === 0) return;
-  const evidence = stderr.trim().slice(-2000);
-  if (/No space left on device/.test(evidence)) throw new Problem({ code: "lab.diskFull", what: "no space left for the lab's files", remedy: "Free space, or set XDG_STATE_HOME to another disk.", evidence });
-  throw new Problem({ code: "lab.setUp", what: `${program} failed while the lab was set up`, remedy: code === 127 ? `Install ${program}.` : "The lines below say why; `anycast-lab doctor` checks what a lab needs.", evidence });
 }

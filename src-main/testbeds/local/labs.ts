@@ -9,6 +9,7 @@ import type { ChildProcess } from "node:child_process";
 import type { LabPlan } from "../../../src-shared/api/labPlan.ts";
 import { exitCodes, Problem } from "../../problem.ts";
 import { readLab } from "../labFile.ts";
+import { machineSupport } from "../vm/support.ts";
 import { askSupervisor, notRunning, type StartMessage } from "./control.ts";
 import { asLabProblem, LabFolder, labsFolder } from "./folders.ts";
 import { LocalLab, sshConfigText } from "./localLab.ts";
@@ -42,7 +43,7 @@ const supervisorProgram = resolve(import.meta.dirname, "supervisor.ts");
 
 /**
  * Brings a lab up from its file (a path) or plan. It runs on when this process ends, unless `attached`. Throws a Problem (`lab.nameInUse`, `lab.invalid`,
- * `lab.noUserNamespaces`, `lab.packages`, `lab.diskFull`, …); nothing is left behind then.
+ * `lab.noUserNamespaces`, `lab.packages`, `lab.diskFull`, `vm.noImage`, `vm.noQemu`, …); nothing is left behind then.
  */
 export async function labUp(source: string | LabPlan, options: LabUpOptions = {}): Promise<LocalLab> {
   requireLinux();
@@ -51,11 +52,12 @@ export async function labUp(source: string | LabPlan, options: LabUpOptions = {}
   const progress = options.progress ?? (() => {});
   const folder = new LabFolder(plan.name);
   folder.checkLength();
+  const machines = plan.machines.length > 0 ? await machineSupport(plan.machines) : undefined;
   await claim(folder);
   try {
     const packages = await ensurePackages(progress);
     const rootless = options.rootless ?? process.getuid?.() !== 0;
-    const record: LabRecord = { version: 1, plan, rootless, packages, startedAt: Date.now(), seed: options.seed ?? randomInt(2 ** 31) };
+    const record: LabRecord = { version: 1, plan, rootless, packages, machines, startedAt: Date.now(), seed: options.seed ?? randomInt(2 ** 31) };
     await writeFile(folder.record, JSON.stringify(record), { mode: 0o600 });
     await writeFile(folder.sshConfig, sshConfigText(folder, plan), { mode: 0o600 });
     if (rootless) noteTun(progress);

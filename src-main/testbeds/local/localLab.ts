@@ -11,9 +11,12 @@ import { knownHostName, loginUser } from "./hostFiles.ts";
 import type { LabRecord } from "./labRecord.ts";
 import { dataInterface } from "./network.ts";
 
-/** A running local lab, as the manager uses it: everything goes through the lab's two sockets. */
+/** `vm` where at least one host is in a virtual machine. */
+export const labKind = (plan: LabPlan): "local" | "vm" => (plan.machines.length > 0 ? "vm" : "local");
+
+/** A running lab of this machine, its virtual machines included, as the manager uses it: everything goes through the lab's two sockets. */
 export class LocalLab implements Testbed {
-  readonly kind = "local";
+  readonly kind: "local" | "vm";
   readonly name: string;
   readonly plan: LabPlan;
   readonly rootless: boolean;
@@ -22,6 +25,7 @@ export class LocalLab implements Testbed {
   readonly #down: () => Promise<void>;
 
   constructor(folder: LabFolder, record: LabRecord, options: { readonly password: string | undefined; readonly down: () => Promise<void> }) {
+    this.kind = labKind(record.plan);
     this.name = folder.name;
     this.folder = folder;
     this.plan = record.plan;
@@ -34,6 +38,8 @@ export class LocalLab implements Testbed {
       interface: dataInterface,
       ssh: this.#target(host.name),
       sudo: sudoOf(host.sudo, options.password),
+      dataPlane: host.dataPlane,
+      mobileIpv6: host.mobileIpv6,
     }));
     this.#down = options.down;
   }

@@ -15,10 +15,19 @@ const gatewayMac = "02:4c:ab:00:00:01";
 const gatewayLinkLocal = "fe80::1";
 
 export const hostNamespace = (host: PlannedHost) => `host-${host.name}`;
+/** Of a virtual machine's management card, which is a port of the lab's management bridge. */
+export const machineMac = (machine: number) => `02:4c:ab:03:00:${(machine + 1).toString(16).padStart(2, "0")}`;
+export const machineTap = (machine: number) => `v${machine}`;
+
+/** `ip -batch` input for the supervisor's namespace: plugs in a machine whose card is in the emulator's namespace, where QEMU found it. Hosts are isolated from each other as on this machine. */
+export function plugMachineCommands(machine: number): string {
+  return [`link set ${machineTap(machine)} master mgmt up`, `link set ${machineTap(machine)} type bridge_slave isolated on`, ""].join("\n");
+}
+
 export const managementAddress = (index: number) => `${managementPrefix}.1.${index + 1}`;
 /** Fixed, so that neighbour entries stay right when a host is started again. */
-const hostMac = (index: number) => `02:4c:ab:01:00:${(index + 1).toString(16).padStart(2, "0")}`;
-const managementMac = (index: number) => hostMac(index).replace("02:4c:ab:01", "02:4c:ab:02");
+export const hostMac = (index: number) => `02:4c:ab:01:00:${(index + 1).toString(16).padStart(2, "0")}`;
+export const managementMac = (index: number) => hostMac(index).replace("02:4c:ab:01", "02:4c:ab:02");
 
 /** `ip -batch` input for the supervisor's namespace: the two networks without hosts. */
 export const coreCommands = [`netns add ${wireNamespace}`, "link set lo up", "link add mgmt type bridge stp_state 0 forward_delay 0", `addr add ${managementPrefix}.0.1/16 dev mgmt`, "link set mgmt up", ""].join("\n");
@@ -34,6 +43,14 @@ export function plugCommands(plan: LabPlan, index: number): string {
     `link add w${index} mtu ${plan.mtu} netns ${wireNamespace} type veth peer name ${dataInterface} address ${hostMac(index)} mtu ${plan.mtu} netns ${namespace}`,
     "",
   ].join("\n");
+}
+
+/** The emulator's device for a host: the peer of its eth0, or the tap device of its network card where it is in a virtual machine. */
+export const wireDevice = (index: number) => `w${index}`;
+
+/** `ip -batch` input for the emulator's namespace: the tap device of a host in a virtual machine. It outlives the host, not the lab. */
+export function tapCommands(plan: LabPlan, index: number): string {
+  return [`tuntap add dev ${wireDevice(index)} mode tap vnet_hdr`, `link set ${wireDevice(index)} mtu ${plan.mtu}`, ""].join("\n");
 }
 
 /** `ip -batch` input for the emulator's namespace: the peers of these hosts. */

@@ -38,7 +38,7 @@ export async function ensurePackages(progress: (what: string) => void): Promise<
 }
 
 /** For example `bookworm-amd64`; undefined on a system without Debian's packages. */
-async function releaseName(): Promise<string | undefined> {
+export async function releaseName(): Promise<string | undefined> {
   const text = await readFile("/etc/os-release", "utf8").catch(() => "");
   const codename = /^VERSION_CODENAME="?([a-z0-9]+)"?$/m.exec(text)?.[1];
   if (!codename) return undefined;
@@ -72,7 +72,7 @@ async function download(folder: string): Promise<void> {
 }
 
 /** Options with which apt knows the packages: the system's own lists, or lists of ours where those are missing. */
-async function packageLists(folder: string): Promise<string[]> {
+export async function packageLists(folder: string): Promise<string[]> {
   const known = await run("apt-cache", ["show", "--no-all-versions", wanted[0] as string]);
   if (known.code === 0) return [];
   await mkdir(join(folder, "apt/lists/partial"), { recursive: true });

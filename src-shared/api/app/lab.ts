@@ -3,7 +3,7 @@ import { service } from "../events.ts";
 import { host } from "./host.ts";
 import { address, count, durationMs, id, line, wallMs } from "./text.ts";
 
-export const labKind = z.enum(["local", "fleet", "simulated"]);
+export const labKind = z.enum(["local", "vm", "fleet", "simulated"]);
 export const labPhase = z.enum(["down", "starting", "up", "stopping", "failed"]);
 
 /** A lab as a list shows it. `open` marks the one whose events this manager is sending. */

@@ -42,6 +42,16 @@ export function addLabCommands(program: Command, act: Act): void {
     .option("--fleet <file>", "a fleet file instead of a lab")
     .action(act(async (name: string | undefined, options) => (await import("./down.ts")).downCommand(name, options)));
 
+  const image = lab.command("image").description("the image that virtual machines of labs run (testbed vm)");
+  common(image.command("build").description("make it from Debian packages, once; nothing is installed on this machine"))
+    .option("--force", "make it anew even if it has the newest packages")
+    .option("--probe-kvm", "try whether hardware virtualisation works here, and remember it; otherwise machines are emulated, slower")
+    .action(act(async (options) => (await import("./image.ts")).imageBuildCommand(options)));
+  common(image.command("list").description("images in the cache")).action(act(async (options) => (await import("./image.ts")).imageListCommand(options)));
+  common(image.command("clear").description("remove images that this version does not use"))
+    .option("--all", "remove them all")
+    .action(act(async (options) => (await import("./image.ts")).imageClearCommand(options)));
+
   const link = lab.command("link").description("change the links of a lab");
   common(link.command("set <a> <b>").description("between two hosts or two sites, or a host and '*' for its access link; both directions"))
     .option("--lab <name>", "which lab, where several are up")

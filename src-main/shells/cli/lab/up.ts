@@ -31,12 +31,12 @@ export async function upCommand(file: string | undefined, options: UpOptions): P
     const testbed = options.fleet ? await openFleet(await readFleet(resolve(options.fleet)), { passphrase: askSecret }) : await local(file ?? "quickstart", options, (what) => line.show(what));
     line.end();
     const labSeconds = seconds(startedAt);
-    if (testbed.kind === "local") note(`lab ${testbed.name}: ${testbed.hosts().length} hosts up after ${labSeconds.toFixed(1)} s`);
+    if (testbed.kind !== "fleet") note(`lab ${testbed.name}: ${testbed.hosts().length} hosts up after ${labSeconds.toFixed(1)} s`);
     await meetHosts(testbed);
     const deploying = { dataPlane, ask: askSecret, ...(process.stderr.isTTY && { onProgress: showProgress(testbed, (text) => line.show(text)) }) };
     const agents = options.agents === false ? [] : await startAgents(testbed, deploying).catch((error: unknown) => {
       line.end();
-      if (testbed.kind === "local") note(`lab ${testbed.name} stays up without some of its agents; \`lab down ${testbed.name}\` takes it down`);
+      if (testbed.kind !== "fleet") note(`lab ${testbed.name} stays up without some of its agents; \`lab down ${testbed.name}\` takes it down`);
       throw error;
     });
     line.end();
