@@ -10,6 +10,7 @@ import type { LinkStatus, Testbed } from "../testbeds/testbed.ts";
 import { deployAgents, type LabAgentsOptions } from "./lab-agents.ts";
 import { HostsSession } from "./lab-session.ts";
 import { runScenario, type RunOptions } from "./runner/runner.ts";
+import type { ScenarioChanges } from "./runner/scenario-changes.ts";
 import { loadScenario, type LoadedScenario } from "./runner/scenario-file.ts";
 import { YamlSource } from "./runner/yaml-source.ts";
 
@@ -20,6 +21,8 @@ export interface ExperimentOptions extends RunOptions {
   readonly out?: string;
   readonly dataPlane?: LabAgentsOptions["dataPlane"];
   readonly rootless?: boolean;
+  /** Where it runs instead of on the scenario's own lab, and how much of it. */
+  readonly changes?: ScenarioChanges;
   /** Leaves the lab up afterwards, to look at. */
   readonly keep?: boolean;
   readonly onNote?: (text: string) => void;
@@ -37,7 +40,7 @@ export function findScenario(pathOrName: string): string {
  */
 export async function runExperiment(pathOrName: string, options: ExperimentOptions): Promise<{ readonly summary: RunSummary; readonly folder: RunFolder }> {
   const note = options.onNote ?? (() => {});
-  const loaded = await loadScenario(findScenario(pathOrName));
+  const loaded = await loadScenario(findScenario(pathOrName), options.changes);
   const plan = await planFor(loaded);
   const folder = options.out ? await RunFolder.at(resolve(options.out)) : await RunFolder.create(resolve("runs"), loaded.scenario.name, new Date());
   const lab = await labUp(plan, { name: `run-${loaded.scenario.name}-${process.pid}`, progress: note, ...(options.rootless && { rootless: true }) });

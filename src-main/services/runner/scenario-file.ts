@@ -3,20 +3,21 @@ import { z } from "zod";
 import { scenarioFile, scenarioStep, type Level, type ScenarioFile, type ScenarioStep } from "../../../src-shared/api/scenario.ts";
 import { exitCodes, Problem } from "../../problem.ts";
 import { misfits } from "./cross-check.ts";
+import { changeScenario, type ScenarioChanges } from "./scenario-changes.ts";
 import { experimentPoints, rawFactors, substitute, UnknownNameError, type ExperimentPoint } from "./points.ts";
 import { issueText, YamlSource, type SourceIssue } from "./yaml-source.ts";
 
 /** A scenario that was read and checked, with the steps of each point of its experiment. */
 export interface LoadedScenario {
   readonly file: string;
-  /** The file's own words, kept for the run folder. */
+  /** The file's own words with the changes for this run, kept for the run folder. */
   readonly text: string;
   readonly scenario: ScenarioFile;
   readonly points: readonly (ExperimentPoint & { readonly steps: readonly ScenarioStep[] })[];
 }
 
-/** Reads a scenario file. Every rejection is a Problem that names file, line, path and what was expected. */
-export async function loadScenario(file: string): Promise<LoadedScenario> {
+/** Reads a scenario file, with changes for this run. Every rejection is a Problem that names file, line, path and what was expected. */
+export async function loadScenario(file: string, changes: ScenarioChanges = {}): Promise<LoadedScenario> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -30,7 +31,7 @@ export async function loadScenario(file: string): Promise<LoadedScenario> {
       cause: error,
     });
   }
-  return parseScenario(file, text);
+  return parseScenario(file, changeScenario(text, changes));
 }
 
 /** The same for text at hand. Throws Problem (code `scenario.invalid`; `details.issues` lists every issue). */

@@ -26,6 +26,8 @@ command("run <file>", "run a scenario file, or a shipped scenario by name: lab, 
   .option("--data-plane <kind>", "auto, kernel, ebpf or userspace", "auto")
   .option("--rootless", "use a user namespace even as root")
   .option("--keep", "leave the lab up afterwards")
+  .option("--lab <file>", "run it on another lab with hosts of the same names: a lab file, or a shipped lab by name")
+  .option("--bytes <share>", "share of the stated sizes of files and uploads, such as 10%, for slow machines")
   .option("--no-capture", "run without packet captures")
   .action(act(async (file: string, options) => (await import("./run.ts")).runCommand(file, options)));
 

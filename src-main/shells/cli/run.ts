@@ -1,5 +1,10 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseShare } from "../../../src-shared/api/units.ts";
 import { exitCodes, Problem } from "../../problem.ts";
 import { runExperiment } from "../../services/experiment.ts";
+import { findLabFile } from "../../testbeds/labFile.ts";
+import type { ScenarioChanges } from "../../services/runner/scenario-changes.ts";
 import type { RunProgress } from "../../services/runner/runner.ts";
 import { describeBound } from "../../report/thresholds.ts";
 import { note, print, printJson, progressLine, table, type CommonOptions } from "./output.ts";
@@ -10,6 +15,8 @@ export interface RunCommandOptions extends CommonOptions {
   readonly dataPlane?: string;
   readonly rootless?: boolean;
   readonly keep?: boolean;
+  readonly lab?: string;
+  readonly bytes?: string;
 }
 
 const dataPlanes = ["auto", "kernel", "ebpf", "userspace"] as const;
@@ -18,6 +25,7 @@ const dataPlanes = ["auto", "kernel", "ebpf", "userspace"] as const;
 export async function runCommand(file: string, options: RunCommandOptions): Promise<number> {
   const dataPlane = (options.dataPlane ?? "auto") as (typeof dataPlanes)[number];
   if (!dataPlanes.includes(dataPlane)) throw new Problem({ code: "usage", what: `there is no data plane "${dataPlane}"`, remedy: `Use one of ${dataPlanes.join(", ")}.`, exitCode: exitCodes.usage });
+  const changes = changesOf(options);
   const abort = new AbortController();
   const interrupt = (): void => {
     note("ending the run …");
@@ -28,7 +36,8 @@ export async function runCommand(file: string, options: RunCommandOptions): Prom
   const onProgress = (p: RunProgress): void => line.show(`[${p.done}/${p.total}] ${p.step}${p.remainingSeconds === null ? "" : ` (about ${p.remainingSeconds} s left)`}`);
   try {
     const { summary, folder } = await runExperiment(file, {
-      command: `npm start -- run ${file}${options.dataPlane ? ` --data-plane ${dataPlane}` : ""}`,
+      command: `npm start -- run ${file}${options.lab ? ` --lab ${options.lab}` : ""}${options.bytes ? ` --bytes ${options.bytes}` : ""}${options.dataPlane ? ` --data-plane ${dataPlane}` : ""}`,
+      changes,
       capture: options.capture ?? true,
       dataPlane,
       onProgress,
@@ -51,4 +60,24 @@ export async function runCommand(file: string, options: RunCommandOptions): Prom
     line.end();
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }
+}
+
+function changesOf({ lab, bytes }: RunCommandOptions): ScenarioChanges {
+  return { ...(lab !== undefined && { lab: existsSync(lab) ? resolve(lab) : nameOfShipped(lab) }), ...(bytes !== undefined && { bytes: shareOf(bytes) }) };
+}
+
+/** Throws Problem `lab.fileMissing` where there is none of that name. */
+function nameOfShipped(lab: string): string {
+  findLabFile(lab);
+  return lab;
+}
+
+function shareOf(text: string): number {
+  try {
+    const share = parseShare(text);
+    if (share > 0) return share;
+  } catch {
+    // told below
+  }
+  throw new Problem({ code: "usage", what: `--bytes ${text} is no share of the sizes`, remedy: "Write a percentage above 0, such as --bytes 10%.", exitCode: exitCodes.usage });
 }
