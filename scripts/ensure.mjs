@@ -48,6 +48,14 @@ export function ensureDebian({ forTests = false } = {}) {
   return missing;
 }
 
+/** QEMU, for the tests of virtual machines: they are skipped with the reason where it cannot be installed. */
+export function tryQemu() {
+  if (isThere("qemu-system-x86_64") || process.getuid() !== 0 || !isThere("apt-get")) return;
+  say("installing Debian packages: qemu-system-x86 …");
+  const apt = (...args) => spawnSync("apt-get", ["-qq", "-o", "Dpkg::Use-Pty=0", ...args], { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: ["ignore", "ignore", "inherit"] }).status === 0;
+  if (!(apt("update") && apt("install", "-y", "--no-install-recommends", "qemu-system-x86"))) say("QEMU could not be installed: tests of virtual machines are skipped");
+}
+
 /** sshd and nginx of local labs, unpacked into our cache: installing them would start daemons. */
 export function ensureUnpacked() {
   for (const name of missingSets()) {

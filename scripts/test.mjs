@@ -2,7 +2,7 @@
 // Other arguments go to vitest.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, pinnedNode, root } from "./ensure.mjs";
+import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, pinnedNode, root, tryQemu } from "./ensure.mjs";
 
 const args = process.argv.slice(2);
 const long = args.includes("--long");
@@ -19,6 +19,7 @@ function step(name, program, programArgs, environment = {}) {
 ensureNpm();
 ensureDebian({ forTests: true });
 ensureUnpacked();
+if (long) tryQemu();
 ensureAgent();
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 if (long) {

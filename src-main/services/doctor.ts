@@ -5,11 +5,14 @@ import { delimiter, join } from "node:path";
 import type { PreflightLine } from "../../src-shared/api/app/host.ts";
 import { asProblem } from "../problem.ts";
 import { labsFolder } from "../testbeds/local/folders.ts";
+import { chosenAccelerator } from "../testbeds/vm/accelerator.ts";
+import { currentImage } from "../testbeds/vm/image.ts";
+import { findQemu } from "../testbeds/vm/qemu.ts";
 import { loadBundle, ourNode } from "./hosts/bundle.ts";
 
 /** Looks over this machine: what labs, fleets and tests need, each with what to do where it is missing. Changes nothing. */
 export async function examine(): Promise<PreflightLine[]> {
-  return [node(), ssh(), await agent(), ...labs(), disk()];
+  return [node(), ssh(), await agent(), ...(await labs()), disk()];
 }
 
 function node(): PreflightLine {
@@ -35,7 +38,7 @@ async function agent(): Promise<PreflightLine> {
 }
 
 /** What local labs need of the kernel and of programs. */
-function labs(): PreflightLine[] {
+async function labs(): Promise<PreflightLine[]> {
   if (process.platform !== "linux") return [warning("local labs", `need Linux; this is ${process.platform}`, "Use remote hosts (a fleet file), or Linux.")];
   const root = process.getuid?.() === 0;
   const programs = ["ip", "unshare", "nsenter", "setpriv", "sudo", "tar", ...(root ? [] : ["newuidmap", "newgidmap"])].filter((program) => !onPath(program));
@@ -46,6 +49,7 @@ function labs(): PreflightLine[] {
     tun(root),
     root && existsSync("/sys/fs/bpf") ? yes("eBPF", "can be used by labs of root") : warning("eBPF", "labs carry packets through a TUN device, at about half the speed", "Run as root for eBPF."),
     mip6(),
+    await machines(),
   ];
 }
 
@@ -71,6 +75,18 @@ function tun(root: boolean): PreflightLine {
 function mip6(): PreflightLine {
   const config = read(`/boot/config-${release()}`) || spawnSync("zcat", ["/proc/config.gz"], { encoding: "utf8" }).stdout || "";
   return /^CONFIG_IPV6_MIP6=[ym]$/m.test(config) ? yes("kernel Mobile IPv6", "there") : yes("kernel Mobile IPv6", "not there; not needed");
+}
+
+/** Virtual machines are wanted by some labs only. */
+async function machines(): Promise<PreflightLine> {
+  try {
+    findQemu();
+    const { key, record } = await currentImage();
+    return yes("virtual machines", `image ${key}, Linux ${record.kernel}; ${(await chosenAccelerator()) === "kvm" ? "hardware virtualisation" : "emulated"}`);
+  } catch (error) {
+    const problem = asProblem(error);
+    return yes("virtual machines", `not for now: ${problem.message}. For testbed vm: ${problem.remedy}`);
+  }
 }
 
 function disk(): PreflightLine {

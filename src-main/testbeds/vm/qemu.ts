@@ -37,12 +37,12 @@ export function findQemu(): string {
 /** No firmware but what boots a kernel directly, no devices but ours. The processor's clock is the machine's own: QEMU's virtual clock does not drift from it. */
 function base(image: Pick<Image, "path">, accelerator: Accelerator, cpus: number, memoryBytes: number, consoleFile: string): string[] {
   return [
-    ...["-machine", "pc,vmport=off", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"],
+    "-machine", "pc,vmport=off", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
     ...(accelerator === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max"]),
-    ...["-smp", String(cpus), "-m", `${Math.ceil(memoryBytes / (1 << 20))}M`, "-rtc", "base=utc"],
-    ...["-kernel", kernelFile(image), "-append", `console=ttyS0 quiet root=/dev/nvme0n1 rootfstype=ext4 ro init=/${firstProgram} panic=-1 mitigations=off nokaslr net.ifnames=0`],
-    ...["-chardev", `file,id=console,path=${escape(consoleFile)}`, "-serial", "chardev:console"],
-    ...["-device", "nvme,id=disks,serial=lab", ...disk(1, diskFile(image), "readonly=on,file.locking=off")],
+    "-smp", String(cpus), "-m", `${Math.ceil(memoryBytes / (1 << 20))}M`, "-rtc", "base=utc",
+    "-kernel", kernelFile(image), "-append", `console=ttyS0 quiet root=/dev/nvme0n1 rootfstype=ext4 ro init=/${firstProgram} panic=-1 mitigations=off nokaslr net.ifnames=0`,
+    "-chardev", `file,id=console,path=${escape(consoleFile)}`, "-serial", "chardev:console",
+    "-device", "nvme,id=disks,serial=lab", ...disk(1, diskFile(image), "readonly=on,file.locking=off"),
   ];
 }
 
@@ -57,7 +57,7 @@ export function machineArguments(options: MachineOptions): string[] {
     ...base(image, accelerator, cpus, memoryBytes, options.console),
     ...disk(2, options.dataDisk, "cache=unsafe,discard=unmap,file.locking=off"),
     ...disk(3, options.labDisk, "readonly=on,file.locking=off"),
-    ...["-chardev", "stdio,id=control,signal=off", "-serial", "chardev:control"],
+    "-chardev", "stdio,id=control,signal=off", "-serial", "chardev:control",
     ...cards.flatMap(({ tap, mac }, i) => ["-netdev", `tap,id=net${i},ifname=${tap},script=no,downscript=no`, "-device", `virtio-net-pci,netdev=net${i},mac=${mac},romfile=`]),
   ];
 }
