@@ -7,9 +7,11 @@ import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
 import { describe } from "../src-shared/protocol/wire/describe.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
 import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.ts";
+import { Answers, type WayOut } from "./answers.ts";
 import { Drops } from "./drops.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
 import type { Clock, DataPlane, ServiceProvider, Signalling } from "./ports.ts";
+import { PeerErrors } from "./peerErrors.ts";
 import { CorrespondentRole, HomeAgentRole, RegistrationRole, type RolePorts } from "./roles.ts";
 
 export interface EngineOptions {
@@ -46,6 +48,8 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #drops: Drops;
   readonly #ports: RolePorts;
+  readonly #answers: Answers;
+  readonly #peerErrors: PeerErrors;
   readonly #groups = new Map<string, Membership>();
   readonly #registrations = new Map<string, RegistrationRole>();
   readonly #homes = new Map<Address, HomeAgentRole>();
@@ -66,7 +70,10 @@ export class Engine {
       tell,
       drop: (reason, packet) => this.#drops.add(reason, packet),
     };
+    this.#answers = new Answers({ clock: options.clock, send: (bytes) => options.signalling.send(bytes), drop: (reason, detail) => this.#drops.add(reason, undefined, detail) });
+    this.#peerErrors = new PeerErrors({ own: options.address, groups: () => [...this.#groups.values()], correspondent: () => this.#correspondent, drop: this.#ports.drop });
     options.signalling.onPacket((bytes, at) => this.#receive(bytes, at));
+    options.signalling.onError((bytes) => this.#guarded("ICMPv6 error", () => this.#peerErrors.onIcmpError(bytes)));
     this.tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
   }
 
@@ -212,17 +219,36 @@ export class Engine {
 
   /** Every packet with a Mobility Header that reaches this host. Nothing in it can make this throw. */
   #receive(bytes: Uint8Array, at: Millis): void {
+    this.#answers.received(bytes.length);
     const decoded = decodePacket(bytes);
-    if (!decoded.ok) return this.#drops.add(decoded.reason, undefined, decoded.field);
+    if (!decoded.ok) {
+      this.#drops.add(decoded.reason, undefined, decoded.field);
+      const { answer } = decoded;
+      if (answer) this.#guarded("answer", () => this.#answers.give(answer, (source) => this.#wayOut(source)));
+      return;
+    }
     const { packet, mobilityHeader } = decoded;
     if (!this.#isForUs(packet)) return; // passing through a home agent's tunnel: the data plane's business
-    try {
-      this.#route(packet, mobilityHeader, at);
-    } catch (error) {
-      this.#drops.add("internal error", packet, (error as Error).message);
-      this.tell({ type: "log", level: "error", text: `${describe(packet)}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
-    }
+    this.#guarded(describe(packet), () => this.#route(packet, mobilityHeader, at));
     this.#tellMessage("received", packet, at);
+  }
+
+  /** Nothing from the wire ends the agent. */
+  #guarded(what: string, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#drops.add("internal error", undefined, (error as Error).message);
+      this.tell({ type: "log", level: "error", text: `${what}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
+    }
+  }
+
+  /** How something from that address leaves: ours directly, an anycast address's through the contact's home tunnel. */
+  #wayOut(source: Address): WayOut {
+    const own = this.#options.address;
+    if (source === own) return {};
+    const group = this.#groupFor(source);
+    return group?.isContact ? { tunnel: { source: own, destination: group.view.homeAgent } } : null;
   }
 
   #isForUs(packet: MobilityPacket): boolean {
@@ -261,9 +287,13 @@ export class Engine {
         if (!group) return this.#drops.add("care-of test not awaited", packet);
         return group.runtime.onPacket(packet, mobilityHeader, at);
       }
+      case "bindingRefreshRequest": {
+        const group = this.#groupFor(packet.destination);
+        if (!group) return this.#drops.add("binding refresh request for a home address that is not ours", packet);
+        return group.runtime.onPacket(packet, mobilityHeader, at);
+      }
       case "bindingError":
-      case "bindingRefreshRequest":
-        return this.#drops.add(`${message.kind} not handled`, packet);
+        return this.#peerErrors.onBindingError(packet, message);
     }
   }
 

@@ -2,7 +2,7 @@ import type { AgentEventBody } from "../src-shared/api/events.ts";
 import type { Address } from "../src-shared/net/address.ts";
 import type { GroupEffect, GroupView, HandoffName, Mark } from "../src-shared/protocol/core/group/effects.ts";
 import { Group, type GroupInput } from "../src-shared/protocol/core/group/group.ts";
-import type { MemberMessage } from "../src-shared/protocol/core/group/memberMessage.ts";
+import type { BindingLoss, MemberMessage } from "../src-shared/protocol/core/group/memberMessage.ts";
 import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
 import type { Clock, Connections, DataPlane, Prepared, Released } from "./ports.ts";
@@ -72,8 +72,14 @@ export class GroupRuntime {
     this.#input({ kind: "activity", client, active });
   }
 
-  onNotCapable(client: Address): void {
-    this.#input({ kind: "notCapable", client });
+  /** The client says, unsigned, that it knows no Mobility Header; `cookie` is the one that its ICMPv6 error quotes. */
+  onNotCapable(client: Address, cookie: Uint8Array | null): void {
+    this.#input({ kind: "notCapable", client, cookie });
+  }
+
+  /** The client says, unsigned, that packets with our Home Address option are no good. */
+  onBindingLost(client: Address, why: BindingLoss): void {
+    this.#input({ kind: "bindingLost", client, why });
   }
 
   /** Resolves with the number of connections moved; rejects with a HandoffError. */

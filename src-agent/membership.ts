@@ -93,6 +93,10 @@ export class Membership {
     }
   }
 
+  get isContact(): boolean {
+    return this.view.contact === this.view.self;
+  }
+
   async leave(): Promise<void> {
     this.runtime.close();
     this.#links.close();

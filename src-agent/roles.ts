@@ -94,6 +94,11 @@ export class CorrespondentRole {
     this.#machine.input({ kind: "packet", packet, mobilityHeader });
   }
 
+  /** An ICMPv6 error says that packets for `home` do not reach `careOf`. */
+  onUnreachable(home: Address, careOf: Address): void {
+    this.#machine.input({ kind: "unreachable", home, careOf });
+  }
+
   inspect(): Record<string, unknown> {
     const bindings = Array.from(this.#machine.state.cache.entries()).filter((entry) => entry.phase === "bound");
     return { bindings: bindings.map(({ home, careOf, sequence, expiresAt }) => ({ home, careOf, sequence, expiresAt })) };

@@ -16,7 +16,8 @@ const messages: readonly LinkMessage[] = [
   { kind: "ping", nonce: 1 },
   offer,
   state,
-  { kind: "accepted", handoff: "h1", client, sequence: null, connections: 1, drainMs: 3, bytes: 10 },
+  { kind: "accepted", handoff: "h1", client, sequence: null, lifetimeSeconds: 0, connections: 1, drainMs: 3, bytes: 10 },
+  { kind: "bindingLost", client, why: "noData" },
   { kind: "activity", client, active: false },
 ];
 

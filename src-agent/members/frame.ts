@@ -46,11 +46,12 @@ const message = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("offer"), handoff: id, client: address, mode, lease, grant: grant.nullable() }),
   z.object({ kind: z.literal("state"), handoff: id, client: address, connections: count, drainMs: ms }),
   z.object({ kind: z.literal("withdrawn"), handoff: id, client: address }),
-  z.object({ kind: z.literal("accepted"), handoff: id, client: address, sequence: u16.nullable(), connections: count, drainMs: ms, bytes: count }),
+  z.object({ kind: z.literal("accepted"), handoff: id, client: address, sequence: u16.nullable(), lifetimeSeconds: count, connections: count, drainMs: ms, bytes: count }),
   z.object({ kind: z.literal("refused"), handoff: id, client: address, step: z.string().max(64), reason: z.string().max(1000), lastSequence: u16.nullable() }),
   z.object({ kind: z.literal("rebind"), client: address, lease, grant }),
   z.object({ kind: z.literal("rebound"), client: address, sequence: u16, lifetimeSeconds: count }),
   z.object({ kind: z.literal("rebindFailed"), client: address, reason: z.string().max(1000), lastSequence: u16.nullable() }),
+  z.object({ kind: z.literal("bindingLost"), client: address, why: z.enum(["unbound", "homeAddressOption", "noData"]) }),
   z.object({ kind: z.literal("activity"), client: address, active: z.boolean() }),
 ]);
 

@@ -48,7 +48,7 @@ export const brokenRules: readonly BrokenRule[] = [
   rule("persistent unreachable deletes", "correspondent.ts", "counted.unreachable >= UNREACHABLE_COUNT &&", "false &&"),
   rule("one burst of unreachable does not", "correspondent.ts", "now - counted.unreachableSince >= UNREACHABLE_MS)", "true)"),
   rule("a home test counts only through the home tunnel", "returnRoutability.ts", "if (tunnel?.source !== probe.tunnel.destination || tunnel.destination !== probe.tunnel.source)", "if (false)"),
-  rule("a test counts only with our cookie", "returnRoutability.ts", "if (sameBytes(cookieOf(probe, i), test.cookie))", "if (probe)"),
+  rule("a test counts only with our cookie", "returnRoutability.ts", "if (sameBytes(cookieOf(probe, i), cookie)) return true;", "return true;"),
   rule("a cookie counts only once it was sent", "returnRoutability.ts", "i < Math.min(probe.sent, COOKIES)", "i < COOKIES"),
   rule("a retransmission has a new cookie", "returnRoutability.ts", "const at = (transmission % COOKIES) * COOKIE_LENGTH;", "const at = 0 * transmission;"),
   rule("back-off doubles to 32 s", "limits.ts", "MAX_BINDACK_TIMEOUT_MS = 32_000", "MAX_BINDACK_TIMEOUT_MS = 64_000"),

@@ -433,13 +433,6 @@ describe("Home Address options without a binding (§9.3.1)", () => {
     const peer = new CorrespondentPeer(C);
     expect(sentBy(peer.give({ kind: "unboundHomeAddress", source: parseAddress("ff02::1"), destination: C, homeAddress: X }))).toEqual([]);
   });
-
-  it("share their rate with the decoder's answers about unknown messages", () => {
-    const peer = new CorrespondentPeer(C, { errors: { perSecond: 1, burst: 1 } });
-    const packet: MobilityPacket = { source: C, destination: A, message: { kind: "bindingError", status: 2, homeAddress: parseAddress("::"), options: [] } };
-    expect(sentBy(peer.give({ kind: "bindingError", packet }))).toEqual([packet]);
-    expect(sentBy(peer.give({ kind: "bindingError", packet }))).toEqual([]);
-  });
 });
 
 describe("messages that are not for a correspondent", () => {

@@ -13,8 +13,6 @@ export type CorrespondentInput =
   | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array }
   /** The data plane dropped a packet from `source` to us whose Home Address option fits no binding (§9.3.1). */
   | { readonly kind: "unboundHomeAddress"; readonly source: Address; readonly destination: Address; readonly homeAddress: Address }
-  /** The decoder's own answer, status 2: sent at the rate of the others. */
-  | { readonly kind: "bindingError"; readonly packet: MobilityPacket }
   /** The data plane translated packets for this home address. */
   | { readonly kind: "used"; readonly home: Address }
   /** ICMPv6 destination unreachable about a packet that we sent to `careOf` for `home`. */
@@ -57,8 +55,6 @@ function transition(state: Correspondent, input: CorrespondentInput, now: Millis
       return onPacket(state, input.packet, input.mobilityHeader, now, random);
     case "unboundHomeAddress":
       return onUnboundHomeAddress(state, input, now);
-    case "bindingError":
-      return sendError(state, input.packet, now);
     case "used":
       return onUsed(state, input.home);
     case "unreachable":

@@ -109,10 +109,14 @@ function transmitted<P extends Probe>(probe: P, now: Millis): P {
 }
 
 function answered(probe: Probe, test: { readonly cookie: Uint8Array; readonly token: Uint8Array; readonly nonceIndex: number }, at: Millis): TestOutcome {
-  for (let i = 0; i < Math.min(probe.sent, COOKIES); i++) {
-    if (sameBytes(cookieOf(probe, i), test.cookie)) return { ok: true, token: test.token, nonceIndex: test.nonceIndex, usableUntil: at + MAX_TOKEN_LIFETIME_MS };
-  }
-  return ignored("cookie is not ours");
+  if (!isOwnCookie(probe, test.cookie)) return ignored("cookie is not ours");
+  return { ok: true, token: test.token, nonceIndex: test.nonceIndex, usableUntil: at + MAX_TOKEN_LIFETIME_MS };
+}
+
+/** Whether one of the transmissions carried it. Nobody off the path can know: an ICMPv6 error that quotes it is about our packet. */
+export function isOwnCookie(probe: Probe, cookie: Uint8Array): boolean {
+  for (let i = 0; i < Math.min(probe.sent, COOKIES); i++) if (sameBytes(cookieOf(probe, i), cookie)) return true;
+  return false;
 }
 
 function cookieOf(probe: Probe, transmission: number): Uint8Array {

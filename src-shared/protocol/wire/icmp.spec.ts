@@ -59,7 +59,7 @@ const ECHO_REQUEST = "6000000000083a4020010db800010000000000000000001020010db800
 describe("readQuoted", () => {
   const X = "2001:db8:f::1";
   it("finds addresses and MH type of a whole and of a cut quote", () => {
-    const quoted = { source: "2001:db8:2::21", destination: "2001:db8:1::10", homeAddress: X, upper: 135 };
+    const quoted = { source: "2001:db8:2::21", destination: "2001:db8:1::10", homeAddress: X, upper: 135, at: 64 };
     expect(readQuoted(invoking)).toEqual({ ...quoted, mobilityType: 5 });
     expect(readQuoted(invoking.subarray(0, 67))).toEqual({ ...quoted, mobilityType: 5 });
     expect(readQuoted(invoking.subarray(0, 66))).toEqual(quoted);

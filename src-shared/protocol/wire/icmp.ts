@@ -95,6 +95,8 @@ export interface Quoted {
   readonly routingHomeAddress?: Address;
   /** Next Header of what follows the extension headers: 6 TCP, 17 UDP, 41 a tunnel, 135 a Mobility Header. */
   readonly upper: number;
+  /** Where that starts in the quote. */
+  readonly at: number;
   /** MH type, when `upper` is 135 and the quote reaches that far. */
   readonly mobilityType?: number;
 }
@@ -110,6 +112,7 @@ export function readQuoted(invoking: Uint8Array): Quoted | undefined {
       ...(homeAddress && { homeAddress }),
       ...(routingHomeAddress && { routingHomeAddress }),
       upper,
+      at,
       ...(type !== undefined && { mobilityType: type }),
     };
   } catch (error) {

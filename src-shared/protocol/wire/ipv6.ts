@@ -1,5 +1,5 @@
 import type { Reader } from "../../bytes/reader.ts";
-import type { Writer } from "../../bytes/writer.ts";
+import { Writer } from "../../bytes/writer.ts";
 import { addressBytes, formatAddress, type Address } from "../../net/address.ts";
 import { refusal } from "./decodeReason.ts";
 
@@ -35,4 +35,11 @@ export function readIpv6Header(r: Reader): Ipv6Header {
 export function writeIpv6Header(header: Ipv6Header, w: Writer): void {
   w.u32(0x6000_0000).u16(header.payloadLength).u8(header.nextHeader).u8(header.hopLimit);
   w.put(addressBytes(header.source)).put(addressBytes(header.destination));
+}
+
+/** RFC 2473: the whole packet inside an IPv6-in-IPv6 tunnel. */
+export function encapsulate(packet: Uint8Array, tunnel: { readonly source: Address; readonly destination: Address }, hopLimit = 64): Uint8Array {
+  const w = new Writer();
+  writeIpv6Header({ ...tunnel, hopLimit, nextHeader: NextHeader.ipv6, payloadLength: packet.length }, w);
+  return w.put(packet).bytes();
 }

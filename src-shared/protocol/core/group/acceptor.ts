@@ -1,6 +1,6 @@
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { bindingTimer, bindingWake, onBindingPacket, startBinding, type Binding, type MarkStep } from "./binding.ts";
+import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type Bound, type MarkStep } from "./binding.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { MemberMessage } from "./memberMessage.ts";
 
@@ -15,7 +15,8 @@ export type Acceptance = HandoffName & { readonly startedAt: Millis; readonly co
         readonly binding: Binding | null;
         readonly restored: boolean;
       }
-    | { readonly phase: "serving" }
+    /** Ours; bound as this says, or not at all. */
+    | { readonly phase: "serving"; readonly bound: Bound | null }
     | { readonly phase: "refused" }
   );
 
@@ -70,6 +71,13 @@ export function onAcceptorPacket(state: Acceptance, packet: MobilityPacket, mobi
   return settle({ ...state, binding: result.state }, result.effects, view);
 }
 
+/** The client says that it knows no Mobility Header. */
+export function onAcceptorNotCapable(state: Acceptance, cookie: Uint8Array | null, view: GroupView): GroupStep<Acceptance> {
+  if (state.phase !== "binding" || !state.binding) return { state, effects: [] };
+  const result = onNotCapable(state.binding, cookie);
+  return settle({ ...state, binding: result.state }, result.effects, view);
+}
+
 /** When `acceptorTimer` must be called; undefined when nothing is awaited. */
 export function acceptorWake(state: Acceptance): Millis | undefined {
   if (state.phase !== "binding") return undefined;
@@ -88,16 +96,17 @@ function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: reado
   if (state.binding?.phase === "failed") return refuse(state, effects, state.binding.step, state.binding.reason, state.binding.lastSequence);
   if (!state.restored || (state.binding && state.binding.phase !== "bound")) return { state, effects };
   const { handoff, client } = state;
-  const sequence = state.binding?.phase === "bound" ? state.binding.sequence : null;
-  const message: MemberMessage = { kind: "accepted", handoff, client, sequence, connections: state.connections, drainMs: state.drainMs, bytes: state.bytes };
+  const bound = state.binding?.phase === "bound" ? state.binding : null;
+  const sequence = bound && bound.sequence;
+  const message: MemberMessage = { kind: "accepted", handoff, client, sequence, lifetimeSeconds: bound?.lifetimeSeconds ?? 0, connections: state.connections, drainMs: state.drainMs, bytes: state.bytes };
   return {
-    state: { ...nameOf(state), ...figures(state), phase: "serving" },
+    state: { ...nameOf(state), ...figures(state), phase: "serving", bound },
     effects: [
       ...effects,
       ...(state.binding ? [{ do: "optimise", client } as const] : []),
       { do: "activate", name: nameOf(state) },
       ...tellBoth(state, message, view),
-      { do: "tell", event: { type: "clientServed", home: view.home, client, member: view.self, how: sequence !== null ? "optimised" : view.self === view.contact ? "tunnel" : "relayed", why: `handoff ${handoff}` } },
+      { do: "tell", event: { type: "clientServed", home: view.home, client, member: view.self, how: bound ? "optimised" : view.self === view.contact ? "tunnel" : "relayed", why: `handoff ${handoff}` } },
     ],
   };
 }

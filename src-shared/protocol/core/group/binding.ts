@@ -1,7 +1,7 @@
 import type { Address } from "../../../net/address.ts";
 import { bindingManagementKey } from "../../wire/authenticator.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
-import { acknowledgementOutcome, bindingUpdateFor, careOfTestAnswered, careOfTestTimer, startCareOfTest, type CareOfProbe } from "../returnRoutability.ts";
+import { acknowledgementOutcome, bindingUpdateFor, careOfTestAnswered, careOfTestTimer, isOwnCookie, startCareOfTest, type CareOfProbe } from "../returnRoutability.ts";
 import type { Millis, Random } from "../step.ts";
 import type { GroupEffect, GroupView } from "./effects.ts";
 import type { HomeGrant, SequenceLease } from "./memberMessage.ts";
@@ -12,10 +12,14 @@ import type { HomeGrant, SequenceLease } from "./memberMessage.ts";
  */
 export type Binding = { readonly client: Address; readonly lease: SequenceLease; readonly homeToken: Uint8Array; readonly homeNonceIndex: number; readonly startedAt: Millis } & (
   | { readonly phase: "careOfTest"; readonly probe: CareOfProbe }
-  | { readonly phase: "update"; readonly careOfToken: Uint8Array; readonly careOfNonceIndex: number; readonly sequence: number; readonly tries: number; readonly retryAt: Millis }
-  | { readonly phase: "bound"; readonly sequence: number; readonly lifetimeSeconds: number }
+  | { readonly phase: "update"; readonly careOfToken: Uint8Array; readonly careOfNonceIndex: number; readonly sequence: number; readonly tries: number; readonly sentAt: Millis; readonly retryAt: Millis }
+  /** `rttMs`: from the last transmission of the update to its acknowledgement. */
+  | { readonly phase: "bound"; readonly sequence: number; readonly lifetimeSeconds: number; readonly rttMs: Millis }
   | { readonly phase: "failed"; readonly step: string; readonly reason: string; readonly lastSequence: number | null }
 );
+
+/** A binding that stands. */
+export type Bound = Extract<Binding, { phase: "bound" }>;
 
 export interface BindingStep {
   readonly state: Binding;
@@ -51,7 +55,7 @@ export function onBindingPacket(state: Binding, packet: MobilityPacket, mobility
   const outcome = acknowledgementOutcome({ home: view.home, client: state.client, careOf: careOfOf(view), sequence: state.sequence, firstSequence: state.lease.next, kbm }, packet, mobilityHeader);
   if (outcome.kind === "ignored") return dropped(state, outcome.reason, packet);
   const marked = mark ? [mark("bindingAcknowledgement", at)] : [];
-  if (outcome.kind === "accepted") return { state: { ...base(state), phase: "bound", sequence: outcome.sequence, lifetimeSeconds: outcome.lifetimeSeconds }, effects: marked };
+  if (outcome.kind === "accepted") return { state: { ...base(state), phase: "bound", sequence: outcome.sequence, lifetimeSeconds: outcome.lifetimeSeconds, rttMs: Math.max(0, at - state.sentAt) }, effects: marked };
   return failed(state, "bindingAcknowledgement", `status ${outcome.status}`, outcome.lastSequence, marked);
 }
 
@@ -59,9 +63,16 @@ function onCareOfTest(state: Binding, packet: MobilityPacket, at: Millis, view: 
   if (state.phase !== "careOfTest") return dropped(state, "care-of test not awaited", packet);
   const outcome = careOfTestAnswered(state.probe, packet, at);
   if (!outcome.ok) return dropped(state, outcome.reason, packet);
-  const next = { ...base(state), phase: "update", careOfToken: outcome.token, careOfNonceIndex: outcome.nonceIndex, sequence: state.lease.next, tries: 1, retryAt: now + firstAckTimeoutMs } as const;
+  const next = { ...base(state), phase: "update", careOfToken: outcome.token, careOfNonceIndex: outcome.nonceIndex, sequence: state.lease.next, tries: 1, sentAt: now, retryAt: now + firstAckTimeoutMs } as const;
   const marked = mark ? [mark("careOfTest", at)] : [];
   return { state: next, effects: [...marked, send(update(next, view), mark?.("bindingUpdate"))] };
+}
+
+/** The client says that it knows no Mobility Header: no use in waiting. `cookie`: what an ICMPv6 error quoted of our test init. */
+export function onNotCapable(state: Binding, cookie: Uint8Array | null): BindingStep {
+  if (state.phase === "bound" || state.phase === "failed") return { state, effects: [] };
+  if (cookie && !(state.phase === "careOfTest" && isOwnCookie(state.probe, cookie))) return { state, effects: [{ do: "drop", reason: "ICMPv6 error about a test init that is not ours" }] };
+  return failed(state, state.phase === "careOfTest" ? "careOfTest" : "bindingAcknowledgement", "the client says that it has no Mobile IPv6", null, []);
 }
 
 export function bindingTimer(state: Binding, view: GroupView, now: Millis): BindingStep {
@@ -77,7 +88,7 @@ export function bindingTimer(state: Binding, view: GroupView, now: Millis): Bind
   }
   if (now < state.retryAt) return { state, effects: [] };
   if (state.sequence === state.lease.last) return failed(state, "bindingUpdate", "the granted block of sequence numbers is used up", state.sequence, []);
-  const next = { ...state, sequence: (state.sequence + 1) & 0xffff, tries: state.tries + 1, retryAt: now + firstAckTimeoutMs * 2 ** state.tries };
+  const next = { ...state, sequence: (state.sequence + 1) & 0xffff, tries: state.tries + 1, sentAt: now, retryAt: now + firstAckTimeoutMs * 2 ** state.tries };
   return { state: next, effects: [{ do: "send", packet: update(next, view) }] };
 }
 

@@ -30,6 +30,10 @@ export class BoundClients {
     return true;
   }
 
+  has(client: Address): boolean {
+    return this.#index.find(addressBytes(client)) >= 0;
+  }
+
   delete(client: Address): void {
     const slot = this.#index.remove(addressBytes(client));
     if (slot >= 0) this.#until.remove(slot);

@@ -19,6 +19,8 @@ function someClient(random: SeededRandom, client: Address): ContactClient {
     capability: (["unknown", "mobile", "plain"] as const)[random.below(3)] as ContactClient["capability"],
     active: random.next() < 0.5,
     boundUntil: some(() => random.next() * 1e6),
+    refreshAt: some(() => random.next() * 1e6) ?? Infinity,
+    retryAt: some(() => random.next() * 1e6),
     updates: Array.from({ length: random.below(4) }, () => random.next() * 1e6),
     work: random.next() < 0.8 ? { phase: "idle" } : { phase: "rebinding", requests: ["r"], until: 5, retried: false },
     waiting: random.next() < 0.9 ? null : { handoff: "h", acceptor: "a", mode: "full", drain: false, decidedAt: 1 },

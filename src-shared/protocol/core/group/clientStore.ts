@@ -14,7 +14,7 @@ const TOKEN_LENGTH = 8;
 const NONE = Number.NaN;
 
 /**
- * The clients that a contact knows. Nearly all of them are idle: those are rows of packed columns, about 100 bytes each with index and timer; only a
+ * The clients that a contact knows. Nearly all of them are idle: those are rows of packed columns, about 120 bytes each with index and timer; only a
  * client with work under way or a wish waiting is an object. Both have a slot, and a deadline if they want to be woken. Changes in place; each
  * entry is replaced as a whole by what contact.ts makes of it. When it is full, new clients are not taken in.
  */
@@ -31,6 +31,8 @@ export class ClientStore {
   #flags = new Uint8Array(0);
   #receivedAt = new Float64Array(0);
   #boundUntil = new Float64Array(0);
+  #refreshAt = new Float64Array(0);
+  #retryAt = new Float64Array(0);
   #updates = new Float64Array(0);
 
   /** `seed`: 32 bits that peers cannot know. */
@@ -53,7 +55,7 @@ export class ClientStore {
 
   /** Bytes of memory in the packed arrays. */
   get bytes(): number {
-    const columns = [this.#server, this.#nextSequence, this.#nonceIndex, this.#token, this.#flags, this.#receivedAt, this.#boundUntil, this.#updates];
+    const columns = [this.#server, this.#nextSequence, this.#nonceIndex, this.#token, this.#flags, this.#receivedAt, this.#boundUntil, this.#refreshAt, this.#retryAt, this.#updates];
     return this.#index.bytes + this.#deadlines.bytes + columns.reduce((sum, column) => sum + column.byteLength, 0);
   }
 
@@ -113,7 +115,7 @@ export class ClientStore {
     }
   }
 
-  #write(slot: number, { server, nextSequence, grant, capability, active, boundUntil, updates }: ContactClient): void {
+  #write(slot: number, { server, nextSequence, grant, capability, active, boundUntil, refreshAt, retryAt, updates }: ContactClient): void {
     this.#server[slot] = this.#numberOf(server);
     this.#nextSequence[slot] = nextSequence;
     this.#flags[slot] = capabilities.indexOf(capability) | (active ? ACTIVE : 0) | (grant ? GRANTED : 0);
@@ -123,12 +125,14 @@ export class ClientStore {
       this.#receivedAt[slot] = grant.receivedAt;
     }
     this.#boundUntil[slot] = boundUntil ?? NONE;
+    this.#refreshAt[slot] = refreshAt;
+    this.#retryAt[slot] = retryAt ?? NONE;
     for (let i = 0; i < MAX_UPDATE_RATE; i++) this.#updates[slot * MAX_UPDATE_RATE + i] = updates[i] ?? NONE;
   }
 
   #read(slot: number, client: Address): ContactClient {
     const flags = this.#flags[slot] as number;
-    const boundUntil = this.#boundUntil[slot] as number;
+    const timeIn = (column: Float64Array): Millis | null => (Number.isNaN(column[slot]) ? null : (column[slot] as Millis));
     const at = slot * TOKEN_LENGTH;
     const grant = { token: this.#token.slice(at, at + TOKEN_LENGTH), nonceIndex: this.#nonceIndex[slot] as number, receivedAt: this.#receivedAt[slot] as number };
     return {
@@ -138,7 +142,9 @@ export class ClientStore {
       grant: (flags & GRANTED) !== 0 ? grant : null,
       capability: capabilities[flags & CAPABILITY] as ContactClient["capability"],
       active: (flags & ACTIVE) !== 0,
-      boundUntil: Number.isNaN(boundUntil) ? null : boundUntil,
+      boundUntil: timeIn(this.#boundUntil),
+      refreshAt: this.#refreshAt[slot] as number,
+      retryAt: timeIn(this.#retryAt),
       work: { phase: "idle" },
       updates: Array.from(this.#updates.subarray(slot * MAX_UPDATE_RATE, (slot + 1) * MAX_UPDATE_RATE)).filter((at) => !Number.isNaN(at)),
       waiting: null,
@@ -159,6 +165,8 @@ export class ClientStore {
     this.#flags = grown(this.#flags, capacity);
     this.#receivedAt = grown(this.#receivedAt, capacity);
     this.#boundUntil = grown(this.#boundUntil, capacity);
+    this.#refreshAt = grown(this.#refreshAt, capacity);
+    this.#retryAt = grown(this.#retryAt, capacity);
     this.#updates = grown(this.#updates, capacity * MAX_UPDATE_RATE);
   }
 }

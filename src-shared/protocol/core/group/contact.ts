@@ -1,11 +1,11 @@
 import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
-import { homeTestAnswered, homeTestTimer, startHomeTest, type HomeProbe } from "../returnRoutability.ts";
+import { homeTestAnswered, homeTestTimer, isOwnCookie, startHomeTest, type HomeProbe } from "../returnRoutability.ts";
 import type { Millis, Random } from "../step.ts";
 import { admitUpdate, type RecentUpdates } from "../updateLimiter.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { HandoffMode } from "./handoffMode.ts";
-import type { HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
+import type { BindingLoss, HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
 
 /**
  * The contact node's knowledge of one client, and what it is doing about it. The contact alone runs the home test (its tunnel is the one that the home
@@ -18,17 +18,20 @@ export interface ContactClient {
   /** First sequence number that no block has been granted from yet. */
   readonly nextSequence: number;
   readonly grant: { readonly token: Uint8Array; readonly nonceIndex: number; readonly receivedAt: Millis } | null;
-  /** `plain`: has no Mobile IPv6; served through the tunnel, relayed by us when another member serves it. */
+  /** `plain`: has no Mobile IPv6, or its data does not get through; served through the tunnel, relayed by us when another member serves it. Until `retryAt`. */
   readonly capability: "unknown" | "mobile" | "plain";
   /** Has connections to X. Bindings of others are left to run out. */
   readonly active: boolean;
-  /** When the binding at the client runs out, if it has one. */
+  /** The binding at the client, if it has one: when it runs out, and when it should be refreshed. */
   readonly boundUntil: Millis | null;
+  readonly refreshAt: Millis;
   readonly work: ContactWork;
-  /** When members were last told to bind this client: the limit of 3 updates per second counts for the whole group (§11.8). */
+  /** When members have last said how binding this client went, so at the earliest when they did it: the limit of 3 updates per second counts for the whole group (§11.8). */
   readonly updates: RecentUpdates;
   /** Asked for while other work was under way, or too soon after other updates; taken up when that is over. */
   readonly waiting: HandoffWish | null;
+  /** When route optimisation is tried again: after a failure, or because somebody says that the binding is gone. */
+  readonly retryAt: Millis | null;
 }
 
 /** A handoff that somebody asked for. */
@@ -56,11 +59,18 @@ export const handingLimitMs = 15_000;
 const rebindLimitMs = 15_000;
 /** Home tests unanswered for this long: the client has no Mobile IPv6 (§11.6.1 retries included). */
 export const plainAfterMs = 3_500;
+/** §11.3.5: what is known of a client without Mobile IPv6 is forgotten after a while, and route optimisation tried again. Sooner where only silence said so. */
+export const plainForMs = 600_000;
+const silentForMs = 300_000;
+/** One that has answered before is tried again sooner. */
+const retryAfterMs = 60_000;
+/** Binding Errors, refresh requests and ICMPv6 errors are not signed: they make us bind a client anew no more often than this. */
+export const provokedEveryMs = 3_000;
 
 const idle: ContactWork = { phase: "idle" };
 
 export function newContactClient(client: Address, server: string, firstSequence: number): ContactClient {
-  return { client, server, nextSequence: firstSequence & 0xffff, grant: null, capability: "unknown", active: true, boundUntil: null, updates: [], work: idle, waiting: null };
+  return { client, server, nextSequence: firstSequence & 0xffff, grant: null, capability: "unknown", active: true, boundUntil: null, refreshAt: Infinity, updates: [], work: idle, waiting: null, retryAt: null };
 }
 
 /** Starts a handoff, or keeps it waiting behind work under way, or answers why not. */
@@ -123,11 +133,50 @@ export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Mil
   return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, false);
 }
 
-/** ICMPv6 Parameter Problem about our Home Test Init: the client knows no Mobility Header. */
-export function onNotCapable(state: ContactClient, view: GroupView, now: Millis): GroupStep<ContactClient> {
-  const plain: ContactClient = { ...state, capability: "plain" };
-  if (state.work.phase !== "homeTest") return { state: plain, effects: [] };
-  return withoutMobility({ ...plain, work: idle }, state.work, view, now);
+/** §11.3.5, §11.3.6: ICMPv6 Parameter Problem, or a Binding Error of status 2, about our Home Test Init: the client knows no Mobility Header. */
+export function onNotCapable(state: ContactClient, cookie: Uint8Array | null, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  const { work } = state;
+  if (work.phase !== "homeTest") return { state, effects: [{ do: "drop", reason: "a client's word that it has no Mobile IPv6, not awaited" }] };
+  if (cookie && !isOwnCookie(work.probe, cookie)) return { state, effects: [{ do: "drop", reason: "ICMPv6 error about a test init that is not ours" }] };
+  return withoutMobility({ ...plainFor(state, plainForMs, now), work: idle }, work, "the client says that it has no Mobile IPv6", view, now);
+}
+
+function plainFor(state: ContactClient, ms: Millis, now: Millis): ContactClient {
+  return { ...state, capability: "plain", grant: null, retryAt: now + ms };
+}
+
+/** §11.7.4: the client asks for a refresh, through the home tunnel and unsigned. Heeded for a binding that is wanted, at a limited rate. */
+export function onRefreshRequest(state: ContactClient, packet: MobilityPacket, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  const refuse = (reason: string): GroupStep<ContactClient> => ({ state, effects: [{ do: "drop", reason: `binding refresh request ${reason}`, packet }] });
+  if (packet.tunnel?.source !== view.homeAgent) return refuse("outside the home tunnel");
+  if (state.boundUntil === null) return refuse("without a binding");
+  if (!state.active) return refuse("of a client without connections");
+  return { state: provoked(state, now), effects: [] };
+}
+
+/** A member does without the client's binding from now on. The client itself may know better: ask it again, but not too often. */
+export function onBindingLost(state: ContactClient, from: string, why: BindingLoss, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  if (from !== state.server || state.work.phase === "handing") return { state, effects: [{ do: "drop", reason: `member message "bindingLost" from ${from}, not awaited` }] };
+  const lost: ContactClient = { ...state, boundUntil: null, refreshAt: Infinity };
+  const told = servedThroughTunnel(state, lossText[why], view);
+  if (why === "noData") return { state: plainFor(lost, plainForMs, now), effects: [told] };
+  // Without the old token the client is asked whether it has Mobile IPv6 at all.
+  return { state: provoked({ ...lost, grant: why === "homeAddressOption" ? null : lost.grant }, now), effects: [told] };
+}
+
+const lossText: Readonly<Record<BindingLoss, string>> = {
+  unbound: "the client says that it has no binding (Binding Error status 1)",
+  homeAddressOption: "the client does not know the Home Address option (ICMPv6 Parameter Problem code 2)",
+  noData: "nothing came back over the new binding within 3 round trips: something on the path drops Mobile IPv6 data",
+};
+
+function servedThroughTunnel(state: ContactClient, why: string, view: GroupView): GroupEffect {
+  const how = state.server === view.self ? "tunnel" : "relayed";
+  return { do: "tell", event: { type: "clientServed", home: view.home, client: state.client, member: state.server, how, why } };
+}
+
+function provoked(state: ContactClient, now: Millis): ContactClient {
+  return { ...state, retryAt: Math.max(now, (state.updates.at(-1) ?? -Infinity) + provokedEveryMs) };
 }
 
 /** The client has connections again, or none any more. */
@@ -135,22 +184,28 @@ export function onActivity(state: ContactClient, active: boolean): GroupStep<Con
   return { state: { ...state, active }, effects: [] };
 }
 
+/** Nobody serves the client, and it is not bound: what it sends next is for us. */
+export function isAway(state: ContactClient): boolean {
+  return !state.active && state.boundUntil === null && state.work.phase === "idle";
+}
+
 /** Nothing is known of the client that the next packet would not teach us again. */
 export function forgettable(state: ContactClient): boolean {
-  return !state.active && state.boundUntil === null && state.work.phase === "idle";
+  return isAway(state) && state.capability !== "plain";
 }
 
 /** What a member reports about this client. */
 export function onReport(state: ContactClient, from: string, message: MemberMessage, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const { work } = state;
   if ((message.kind === "rebound" || message.kind === "rebindFailed") && work.phase === "rebinding" && from === state.server) {
-    if (message.kind === "rebound") return ended({ ...state, boundUntil: now + message.lifetimeSeconds * 1000 }, work.requests.map((r) => answer(r, null)), view, now, random);
+    if (message.kind === "rebound") return ended(boundFor({ ...state, updates: counted(state, now) }, message.lifetimeSeconds, now), work.requests.map((r) => answer(r, null)), view, now, random);
     return rebindFailed(state, work, message.lastSequence, message.reason, view, now, random);
   }
   if (work.phase !== "handing" || !("handoff" in message) || message.handoff !== work.wish.handoff) return { state, effects: [{ do: "drop", reason: `member message "${message.kind}" not awaited` }] };
   const name = { ...nameOf(state, work.wish), donor: work.donor };
   if (message.kind === "accepted" && from === work.wish.acceptor) {
-    const next: ContactClient = { ...state, server: from, boundUntil: message.sequence === null ? null : now + view.lifetimeSeconds * 1000 };
+    const taken: ContactClient = { ...state, server: from };
+    const next = message.sequence === null ? { ...taken, boundUntil: null, refreshAt: Infinity } : boundFor({ ...taken, updates: counted(state, now) }, message.lifetimeSeconds, now);
     const effects: GroupEffect[] = [{ do: "mark", ...name, step: "done" }, { do: "tell", event: { type: "handoffDone", ...name, home: view.home, connections: message.connections, drainMs: message.drainMs, bytes: message.bytes } }];
     // Whatever still reaches us for this client (through the tunnel, or late) goes on to the member that serves it.
     effects.push(from === view.self ? { do: "unrelay", client: state.client } : { do: "relay", client: state.client, member: view.members.get(from) as Address });
@@ -166,19 +221,43 @@ export function onReport(state: ContactClient, from: string, message: MemberMess
 export function contactTimer(state: ContactClient, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const { work } = state;
   if (work.phase === "homeTest") {
-    if (now >= work.probe.startedAt + plainAfterMs) return withoutMobility({ ...state, capability: state.capability === "mobile" ? "mobile" : "plain", work: idle }, work, view, now);
+    if (now >= work.probe.startedAt + plainAfterMs) return onSilence({ ...state, work: idle }, work, view, now);
     const next = homeTestTimer(work.probe, now);
     return { state: { ...state, work: { ...work, probe: next.probe } }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [] };
   }
   if (work.phase === "handing" && now >= work.until) return handingFailed(state, work, "done", `no outcome within ${handingLimitMs / 1000} s`, null, view, now, random);
   if (work.phase === "rebinding" && now >= work.until) return rebindFailed(state, { ...work, retried: true }, null, `no outcome within ${rebindLimitMs / 1000} s`, view, now, random);
   if (work.phase === "idle" && state.waiting) return handOver({ ...state, waiting: null }, state.waiting, view, now, random);
-  if (work.phase === "idle" && state.boundUntil !== null && now >= refreshAt(state, view)) {
-    if (state.active) return rebind(state, null, view, now, random);
-    if (now >= state.boundUntil) return { state: { ...state, boundUntil: null }, effects: [] };
-    return { state, effects: [] };
-  }
+  if (work.phase === "idle") return idleTimer(state, view, now, random);
   return { state, effects: [] };
+}
+
+/** Refreshes what is about to end, and tries again what failed; for clients without connections both just end. */
+function idleTimer(state: ContactClient, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
+  const retry = state.retryAt !== null && now >= state.retryAt;
+  const refresh = now >= state.refreshAt;
+  const over = state.boundUntil !== null && now >= state.boundUntil;
+  const next: ContactClient = {
+    ...state,
+    ...(retry && { retryAt: null, capability: state.capability === "plain" ? "unknown" : state.capability }),
+    ...(over && { boundUntil: null, refreshAt: Infinity }),
+  };
+  const told = over && state.active ? [servedThroughTunnel(next, "its binding has run out", view)] : [];
+  if (!state.active || !(retry || refresh)) return { state: next, effects: told };
+  const admission = admitUpdate(next.updates, now);
+  if (!admission.admitted) return { state: { ...next, retryAt: admission.notBefore }, effects: told };
+  return prepend(told, rebind(next, null, view, now, random));
+}
+
+/** No answer to any Home Test Init. One that has answered before is asked again soon. */
+function onSilence(state: ContactClient, work: Extract<ContactWork, { phase: "homeTest" }>, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  const silent = state.capability === "mobile" ? { ...state, retryAt: now + retryAfterMs, refreshAt: Infinity } : plainFor(state, silentForMs, now);
+  return withoutMobility(silent, work, "no answer to Home Test Init", view, now);
+}
+
+/** Bindings are refreshed when a fifth of what the client granted is left (§11.7.2 asks for "well before"), and for longer ones at least 84 s before 420 s. */
+function boundFor(state: ContactClient, lifetimeSeconds: number, now: Millis): ContactClient {
+  return { ...state, boundUntil: now + lifetimeSeconds * 1000, refreshAt: now + lifetimeSeconds * 800, retryAt: null };
 }
 
 function probe(state: ContactClient, purpose: Extract<ContactWork, { phase: "homeTest" }>["purpose"], view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
@@ -200,14 +279,14 @@ function beginHanding(state: ContactClient, wish: HandoffWish, view: GroupView, 
   if (donor !== view.self && wish.acceptor !== view.self) effects.push({ do: "tellMember", member: wish.acceptor, message: { kind: "expect", handoff: wish.handoff, client: state.client, donor } });
   effects.push({ do: "tellMember", member: donor, message: take });
   const until = now + handingLimitMs;
-  return { state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "handing", wish, donor, until } }, effects };
+  return { state: { ...state, nextSequence, work: { phase: "handing", wish, donor, until } }, effects };
 }
 
 function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, now: Millis, retried: boolean): GroupStep<ContactClient> {
   const [lease, nextSequence] = grantBlock(state.nextSequence);
   const until = now + rebindLimitMs;
   return {
-    state: { ...state, nextSequence, updates: counted(state, now), work: { phase: "rebinding", requests, until, retried } },
+    state: { ...state, nextSequence, work: { phase: "rebinding", requests, until, retried } },
     effects: [{ do: "tellMember", member: state.server, message: { kind: "rebind", client: state.client, lease, grant } }],
   };
 }
@@ -215,7 +294,7 @@ function beginRebind(state: ContactClient, requests: readonly string[], grant: H
 function handingFailed(state: ContactClient, work: Extract<ContactWork, { phase: "handing" }>, step: string, reason: string, lastSequence: number | null, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const name = { ...nameOf(state, work.wish), donor: work.donor };
   const effects: GroupEffect[] = [{ do: "tell", event: { type: "handoffFailed", ...name, home: view.home, step, reason } }, answer(work.wish.handoff, { step, reason })];
-  const next = { ...state, ...after(state, lastSequence), grant: null, work: idle };
+  const next = { ...state, ...after(state, lastSequence), updates: counted(state, now), grant: null, work: idle };
   // As the acceptor we had stopped passing packets on to the donor.
   if (state.server !== view.self) effects.push({ do: "relay", client: state.client, member: view.members.get(state.server) as Address });
   // The acceptor may have bound the client already: only a younger binding to the donor is safe.
@@ -224,20 +303,18 @@ function handingFailed(state: ContactClient, work: Extract<ContactWork, { phase:
 }
 
 function rebindFailed(state: ContactClient, work: Extract<ContactWork, { phase: "rebinding" }>, lastSequence: number | null, reason: string, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
-  const next: ContactClient = { ...state, ...after(state, lastSequence), grant: null, boundUntil: null, work: idle };
-  if (!work.retried) {
-    return probe(next, { for: "rebind", requests: work.requests }, view, now, random);
-  }
-  return ended(next, work.requests.map((r) => answer(r, { step: "bindingUpdate", reason })), view, now, random);
+  const next: ContactClient = { ...state, ...after(state, lastSequence), updates: counted(state, now), grant: null, boundUntil: null, refreshAt: Infinity, work: idle };
+  if (!work.retried) return probe(next, { for: "rebind", requests: work.requests }, view, now, random);
+  return ended({ ...next, retryAt: now + retryAfterMs }, work.requests.map((r) => answer(r, { step: "bindingUpdate", reason })), view, now, random);
 }
 
 /** The client answered no home test: hand it over without binding (the contact relays), or leave it on the tunnel. */
-function withoutMobility(state: ContactClient, work: Extract<ContactWork, { phase: "homeTest" }>, view: GroupView, now: Millis): GroupStep<ContactClient> {
-  const told: GroupEffect = { do: "tell", event: { type: "clientServed", home: view.home, client: state.client, member: state.server, how: state.server === view.self ? "tunnel" : "relayed", why: "no answer to Home Test Init" } };
-  if (work.purpose.for === "handOver" && state.capability === "plain") return prepend([told], beginHanding(state, work.purpose.wish, view, now));
-  const reason = "no answer to Home Test Init";
+function withoutMobility(state: ContactClient, work: Extract<ContactWork, { phase: "homeTest" }>, reason: string, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  // As long as it is bound it is served directly all the same.
+  const told = state.boundUntil === null ? [servedThroughTunnel(state, reason, view)] : [];
+  if (work.purpose.for === "handOver" && state.capability === "plain") return prepend(told, beginHanding(state, work.purpose.wish, view, now));
   const requests = work.purpose.for === "handOver" ? [work.purpose.wish.handoff] : work.purpose.requests;
-  return { state, effects: [told, ...requests.map((r) => answer(r, { step: "homeTest", reason }))] };
+  return { state, effects: [...told, ...requests.map((r) => answer(r, { step: "homeTest", reason }))] };
 }
 
 /** Work is over: take up what was waiting. */
@@ -248,18 +325,13 @@ function ended(state: ContactClient, effects: readonly GroupEffect[], view: Grou
 }
 
 /** When `contactTimer` must be called; undefined when nothing is awaited. */
-export function contactWake(state: ContactClient, view: GroupView): Millis | undefined {
+export function contactWake(state: ContactClient): Millis | undefined {
   const { work } = state;
   if (work.phase === "homeTest") return Math.min(work.probe.retryAt, work.probe.startedAt + plainAfterMs);
   if (work.phase !== "idle") return work.until;
   if (state.waiting) return (state.updates[0] ?? -Infinity) + 1000;
-  if (state.boundUntil === null) return undefined;
-  return state.active ? refreshAt(state, view) : state.boundUntil;
-}
-
-/** Bindings are refreshed when a fifth of their life is left (§11.7.2 asks for "well before"). */
-function refreshAt(state: ContactClient, view: GroupView): Millis {
-  return (state.boundUntil ?? 0) - view.lifetimeSeconds * 200;
+  const next = Math.min(state.retryAt ?? Infinity, state.active ? state.refreshAt : Infinity, state.boundUntil ?? Infinity);
+  return next === Infinity ? undefined : next;
 }
 
 function freshGrant(state: ContactClient, now: Millis): HomeGrant | null {
@@ -271,7 +343,10 @@ function grantNow(state: ContactClient, now: Millis): HomeGrant | null {
   return state.grant && { token: state.grant.token, nonceIndex: state.grant.nonceIndex, ageMs: Math.max(0, now - state.grant.receivedAt) };
 }
 
-/** Binding Updates that this step sets off count from now. Refreshes are never refused: there is at most one in many seconds. */
+/**
+ * A Binding Update is counted when its outcome is known: it left before that, and the next one cannot leave before this, because a client's bindings are
+ * made one after the other. So no four ever leave within a second, however long a test at the acceptor takes.
+ */
 function counted(state: ContactClient, now: Millis): RecentUpdates {
   const admission = admitUpdate(state.updates, now);
   return admission.admitted ? admission.recent : state.updates;

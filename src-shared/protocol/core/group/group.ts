@@ -1,22 +1,24 @@
 import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { acceptorTimer, acceptorWake, onAcceptorPacket, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
-import { bindingTimer, bindingWake, onBindingPacket, startBinding, type Binding, type BindingStep } from "./binding.ts";
+import { acceptorTimer, acceptorWake, onAcceptorNotCapable, onAcceptorPacket, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
+import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type BindingStep } from "./binding.ts";
 import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
 import * as contact from "./contact.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
-import type { MemberMessage } from "./memberMessage.ts";
+import type { BindingLoss, MemberMessage } from "./memberMessage.ts";
 import { Wakes } from "./wakes.ts";
 
 /** Everything that can happen to a member of a group. */
 export type GroupInput =
   | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array; readonly at: Millis }
   | { readonly kind: "member"; readonly from: string; readonly message: MemberMessage; readonly at: Millis }
-  /** The client answered our signalling with ICMPv6 Parameter Problem. */
-  | { readonly kind: "notCapable"; readonly client: Address }
+  /** Says in some unsigned way that it knows no Mobility Header: ICMPv6 Parameter Problem code 1, which quotes our `cookie`, or Binding Error status 2. */
+  | { readonly kind: "notCapable"; readonly client: Address; readonly cookie: Uint8Array | null }
+  /** Something says that the client's binding to us does not work. */
+  | { readonly kind: "bindingLost"; readonly client: Address; readonly why: BindingLoss }
   | { readonly kind: "activity"; readonly client: Address; readonly active: boolean }
   | { readonly kind: "handOver"; readonly client: Address; readonly wish: contact.HandoffWish }
   | { readonly kind: "prepare" | "optimise"; readonly client: Address; readonly request: string }
@@ -119,6 +121,7 @@ export class Group {
       nextSequence: c.nextSequence,
       homeTokenAgeMs: c.grant ? now - c.grant.receivedAt : null,
       boundForMs: c.boundUntil === null ? null : c.boundUntil - now,
+      retryInMs: c.retryAt === null ? null : c.retryAt - now,
       work: c.work.phase,
     }));
     const bound = firstOf(this.#bound.entries(), inspected).map(([client, until]) => ({ client, forMs: until - now }));
@@ -135,7 +138,9 @@ export class Group {
       case "member":
         return this.#member(input.from, input.message, input.at, now);
       case "notCapable":
-        return this.#onClient(input.client, (state) => contact.onNotCapable(state, this.view, now));
+        return this.#notCapable(input.client, input.cookie, now);
+      case "bindingLost":
+        return this.#bindingLost(input.client, input.why);
       case "activity":
         return this.#activity(input.client, input.active, this.view.self, now);
       case "handOver":
@@ -164,12 +169,28 @@ export class Group {
   #packet(input: Extract<GroupInput, { kind: "packet" }>, now: Millis): readonly GroupEffect[] {
     const { packet, mobilityHeader, at } = input;
     const client = packet.source;
+    if (packet.message.kind === "bindingRefreshRequest") return this.#onClient(client, (state) => contact.onRefreshRequest(state, packet, this.view, now), packet);
     if (packet.message.kind === "homeTest") return this.#onClient(client, (state) => contact.onHomeTest(state, packet, at, this.view, now), packet);
     const acceptance = [...this.#acceptances.values()].find((a) => a.client === client && a.phase === "binding");
     if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorPacket(state, packet, mobilityHeader, at, this.view, now));
     const binding = this.#rebinds.get(client);
     if (binding) return this.#rebindStep(client, onBindingPacket(binding, packet, mobilityHeader, at, this.view, now), now);
     return [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];
+  }
+
+  #notCapable(client: Address, cookie: Uint8Array | null, now: Millis): readonly GroupEffect[] {
+    const acceptance = [...this.#acceptances.values()].find((a) => a.client === client && a.phase === "binding" && a.binding);
+    if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorNotCapable(state, cookie, this.view));
+    const binding = this.#rebinds.get(client);
+    if (binding) return this.#rebindStep(client, onNotCapable(binding, cookie), now);
+    return this.#onClient(client, (state) => contact.onNotCapable(state, cookie, this.view, now));
+  }
+
+  /** §11.3.6: only about clients that are bound to us. Nothing of it is signed, so the contact asks the client itself. */
+  #bindingLost(client: Address, why: BindingLoss): readonly GroupEffect[] {
+    if (!this.#bound.has(client)) return [{ do: "drop", reason: "word of a lost binding of a client that is not bound here" }];
+    this.#bound.delete(client);
+    return [{ do: "unoptimise", client }, { do: "tellMember", member: this.view.contact, message: { kind: "bindingLost", client, why } }];
   }
 
   #member(from: string, message: MemberMessage, at: Millis, now: Millis): readonly GroupEffect[] {
@@ -204,6 +225,8 @@ export class Group {
       case "rebound":
       case "rebindFailed":
         return this.#onClient(message.client, (state) => contact.onReport(state, from, message, this.view, now, this.#random));
+      case "bindingLost":
+        return this.#onClient(message.client, (state) => contact.onBindingLost(state, from, message.why, this.view, now));
       case "activity":
         return this.isContact ? this.#activity(message.client, message.active, from, now) : [];
     }
@@ -283,11 +306,12 @@ export class Group {
     const state = this.#clients.get(client);
     if (!state) return [{ do: "drop", reason: "signalling about an unknown client", ...(packet ? { packet } : {}) }];
     const step = transition(state);
-    if (!contact.forgettable(step.state)) {
-      this.#clients.put(step.state, contact.contactWake(step.state, this.view));
+    if (!contact.isAway(step.state)) {
+      this.#clients.put(step.state, contact.contactWake(step.state));
       return step.effects;
     }
-    this.#clients.delete(client);
+    if (contact.forgettable(step.state)) this.#clients.delete(client);
+    else this.#clients.put({ ...step.state, server: this.view.self }, contact.contactWake(step.state));
     return [...step.effects, { do: "unrelay", client }];
   }
 
@@ -318,7 +342,7 @@ export class Group {
     this.#expected.delete(handoff);
     if (phase === "serving") {
       this.#rebinds.delete(client);
-      if (step.effects.some((e) => e.do === "optimise")) this.#bound.set(client, now + this.view.lifetimeSeconds * 1000);
+      if (step.state.bound) this.#bound.set(client, now + step.state.bound.lifetimeSeconds * 1000);
     }
     return step.effects;
   }

@@ -16,6 +16,12 @@ export interface HomeGrant {
 }
 
 /**
+ * Why a member does without a binding that it had: the client's Binding Error status 1 (§11.3.6), or its ICMPv6 Parameter Problem about the Home Address
+ * option (§11.3.5), neither of which is signed; or no acknowledgement came back over it.
+ */
+export type BindingLoss = "unbound" | "homeAddressOption" | "noData";
+
+/**
  * What members say to each other over their mutually authenticated link. `handoff` names one handoff; the contact makes the names.
  * Who may say what is checked by the receiver: only the contact says `take`, `rebind`, `lease`; only the donor named there says `offer`.
  */
@@ -46,8 +52,8 @@ export type MemberMessage =
   | { readonly kind: "state"; readonly handoff: string; readonly client: Address; readonly connections: number; readonly drainMs: Millis; readonly bundle: Uint8Array }
   /** Donor -> acceptor: the connections cannot be written down after all; the donor keeps the client. */
   | { readonly kind: "withdrawn"; readonly handoff: string; readonly client: Address }
-  /** Acceptor -> donor and contact: the client is mine now, bound with `sequence` (null when relayed). */
-  | { readonly kind: "accepted"; readonly handoff: string; readonly client: Address; readonly sequence: number | null; readonly connections: number; readonly drainMs: Millis; readonly bytes: number }
+  /** Acceptor -> donor and contact: the client is mine now, bound with `sequence` for `lifetimeSeconds` (null and 0 when relayed). */
+  | { readonly kind: "accepted"; readonly handoff: string; readonly client: Address; readonly sequence: number | null; readonly lifetimeSeconds: number; readonly connections: number; readonly drainMs: Millis; readonly bytes: number }
   /** Acceptor -> donor and contact, or donor -> contact: this handoff is over and the donor keeps the client. */
   | { readonly kind: "refused"; readonly handoff: string; readonly client: Address; readonly step: string; readonly reason: string; readonly lastSequence: number | null }
   /** Contact -> serving member: bind the client anew (refresh, or after a refused handoff) with this token and block. */
@@ -55,5 +61,7 @@ export type MemberMessage =
   /** Serving member -> contact: outcome of a rebind. */
   | { readonly kind: "rebound"; readonly client: Address; readonly sequence: number; readonly lifetimeSeconds: number }
   | { readonly kind: "rebindFailed"; readonly client: Address; readonly reason: string; readonly lastSequence: number | null }
+  /** Serving member -> contact: I have given up the client's binding, because somebody says that it does not work; serve it through the tunnel. */
+  | { readonly kind: "bindingLost"; readonly client: Address; readonly why: BindingLoss }
   /** Serving member -> contact: the client has its first connection, or has none any more. Bindings are refreshed only for active clients. */
   | { readonly kind: "activity"; readonly client: Address; readonly active: boolean };
