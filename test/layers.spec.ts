@@ -18,7 +18,7 @@ const rules: readonly Rule[] = [
   { from: /^src-shared\/api\//, may: [/^src-shared\/(api|protocol|net)\//], why: "the contract knows only types of the protocol" },
   { from: /^src-agent\/linux\//, may: [/^src-agent\/linux\//, /^src-shared\//], why: "system calls know nothing of the agent" },
   {
-    from: /^src-agent\/(engine|roles|drops|membership|groupRuntime|ports)\.ts$|^src-agent\/members\//,
+    from: /^src-agent\/(engine|answers|peerErrors|roles|drops|membership|groupRuntime|ports)\.ts$|^src-agent\/members\//,
     may: [/^src-shared\//, /^src-agent\/(roles|drops|membership|groupRuntime|ports)\.ts$/, /^src-agent\/members\//],
     why: "the loop talks to ports; only main.ts composes linux/ and the data planes",
   },
