@@ -19,7 +19,7 @@ const rules: readonly Rule[] = [
   { from: /^src-agent\/linux\//, may: [/^src-agent\/linux\//, /^src-shared\//], why: "system calls know nothing of the agent" },
   {
     from: /^src-agent\/(engine|answers|peerErrors|roles|drops|membership|groupRuntime|ports)\.ts$|^src-agent\/members\//,
-    may: [/^src-shared\//, /^src-agent\/(roles|drops|membership|groupRuntime|ports)\.ts$/, /^src-agent\/members\//],
+    may: [/^src-shared\//, /^src-agent\/(answers|peerErrors|roles|drops|membership|groupRuntime|ports)\.ts$/, /^src-agent\/members\//],
     why: "the loop talks to ports; only main.ts composes linux/ and the data planes",
   },
   { from: /^src-agent\//, may: [/^src-agent\//, /^src-shared\//], why: "the agent knows neither manager nor services" },
