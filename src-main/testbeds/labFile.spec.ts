@@ -70,8 +70,8 @@ hosts:
 
   it.each([
     ["a syntax error", "name: [\n", 2, "", /./],
-    ["something else", "hello", 1, "", /expected object/],
-    ["an unknown key", two("colour: red\n"), 1, "", /colour/],
+    ["something else", "hello", 1, "", /expected a mapping, found string/],
+    ["an unknown key", two("colour: red\n"), 7, "colour", /not known/],
     ["a bare number", two("").replace("10 ms", "10"), 3, "paths[0].delay", /expected text such as "20 ms"/],
     ["an unknown unit", two("").replace("10 ms", "10 parsec"), 3, "paths[0].delay", /"10 parsec" is not a duration/],
     ["an unknown site", two("").replace("site: b", "site: q"), 6, "hosts.y.site", /no site "q" \(sites: a, b\)/],

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { z } from "zod";
 import { labFile, type LabFile } from "../../src-shared/api/lab.ts";
 import { planLab, type LabPlan } from "../../src-shared/api/labPlan.ts";
 import { exitCodes, Problem } from "../problem.ts";
 import { issueText, YamlSource, type SourceIssue } from "../services/runner/yaml-source.ts";
+import { issuesAt } from "../services/runner/zod-issues.ts";
 
 const shipped = resolve(import.meta.dirname, "../../assets/labs");
 
@@ -39,15 +39,10 @@ export function parseLab(text: string, file: string): LabPlan {
 /** The same for a lab that is part of another file, as a value. `place` says where in that file something stands. */
 export function planOf(value: unknown, file: string, place: (path: readonly (string | number)[], message: string) => SourceIssue): LabPlan {
   const read = labFile.safeParse(value);
-  if (!read.success) throw invalid(file, read.error.issues.map((issue) => place(issue.path as (string | number)[], messageOf(issue))));
+  if (!read.success) throw invalid(file, issuesAt(read.error, { issue: place }));
   const planned = planLab(read.data as LabFile);
   if ("issues" in planned) throw invalid(file, planned.issues.map((issue) => place(issue.path, issue.message)));
   return planned.plan;
-}
-
-/** For a bad name as a key, why it is bad. */
-function messageOf(issue: z.core.$ZodIssue): string {
-  return (issue.code === "invalid_key" ? issue.issues[0]?.message : undefined) ?? issue.message;
 }
 
 function invalid(file: string, issues: readonly SourceIssue[]): Problem {

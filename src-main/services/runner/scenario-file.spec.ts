@@ -55,7 +55,7 @@ describe("scenario file", () => {
     ["an unknown key", "contact: k", "contakt: k", 8, "group.contakt", /not known/],
     ["a missing key", "lab: somewhere\n", "", 1, "lab", /missing|expected/],
     ["a missing key deeper down", "  contact: k\n", "", 4, "group.contact", /missing|expected/],
-    ["a duration without unit", "period: 10 ms", "period: 10", 13, "workloads[0].period", /string/],
+    ["a duration without unit", "period: 10 ms", "period: 10", 13, "workloads[0].period", /expected text, found number/],
     ["a wrong duration", "wait: 1 s", "wait: 1 fortnight", 16, "steps[1].wait", /fortnight/],
     ["an unknown mode", "mode: full", "mode: fast", 17, "steps[2].handOver.mode", /full/],
     ["two steps in one", "  - start: chat", "  - { start: chat, stop: chat }", 15, "steps[0]", /exactly one of/],

@@ -6,6 +6,7 @@ import { misfits } from "./cross-check.ts";
 import { changeScenario, type ScenarioChanges } from "./scenario-changes.ts";
 import { experimentPoints, rawFactors, substitute, UnknownNameError, type ExperimentPoint } from "./points.ts";
 import { issueText, YamlSource, type SourceIssue } from "./yaml-source.ts";
+import { issuesAt } from "./zod-issues.ts";
 
 /** A scenario that was read and checked, with the steps of each point of its experiment. */
 export interface LoadedScenario {
@@ -44,7 +45,7 @@ export function parseScenario(file: string, text: string): LoadedScenario {
   const stepsAt = (point: ExperimentPoint) => filledIn((raw as { steps?: unknown }).steps, point, source);
   const first = points[0] as ExperimentPoint;
   const parsed = scenarioFile.safeParse({ ...raw, steps: stepsAt(first) });
-  if (!parsed.success) throw invalid(file, issuesOf(parsed.error, source));
+  if (!parsed.success) throw invalid(file, issuesAt(parsed.error, source));
   const scenario = parsed.data;
   const wrong = misfits(scenario, null).map(({ path, message }) => source.issue(path, message));
   if (wrong.length > 0) throw invalid(file, wrong);
@@ -81,7 +82,7 @@ function parseSteps(steps: unknown, point: ExperimentPoint, source: YamlSource):
   const parsed = z.array(scenarioStep).safeParse(steps);
   if (parsed.success) return meant(parsed.data, point);
   const where = Object.entries(point.levels).map(([name, level]) => `${name} = ${level}`);
-  throw invalid(source.file, issuesOf(parsed.error, source, ["steps"]).map((issue) => ({ ...issue, message: `${issue.message} (with ${where.join(", ")})` })));
+  throw invalid(source.file, issuesAt(parsed.error, source, ["steps"]).map((issue) => ({ ...issue, message: `${issue.message} (with ${where.join(", ")})` })));
 }
 
 /** The steps that are carried out at a point, also inside parallel ones. */
@@ -92,24 +93,6 @@ function meant(steps: readonly ScenarioStep[], point: ExperimentPoint): Scenario
 /** Whether a step's `when` fits the point. */
 function isMeant({ when }: ScenarioStep, values: ExperimentPoint["values"]): boolean {
   return Object.entries(when ?? {}).every(([name, level]) => (Array.isArray(level) ? level : [level]).includes(values[name] as Level));
-}
-
-/** zod's issues at their lines. Of a union the branch that came furthest speaks, because it is the one that was meant. */
-function issuesOf(error: z.ZodError, source: YamlSource, prefix: readonly (string | number)[] = []): SourceIssue[] {
-  return error.issues.flatMap((issue) => flatten(issue, prefix).map(({ path, message }) => source.issue(path, message)));
-}
-
-function flatten(issue: z.core.$ZodIssue, prefix: readonly (string | number)[]): { readonly path: (string | number)[]; readonly message: string }[] {
-  const path = [...prefix, ...issue.path.map((part) => (typeof part === "symbol" ? String(part) : part))];
-  if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    const branches = issue.errors.map((branch) => branch.flatMap((inner) => flatten(inner, path)));
-    const depth = (branch: readonly { readonly path: readonly unknown[] }[]) => Math.max(0, ...branch.map((b) => b.path.length));
-    const deepest = Math.max(...branches.map(depth));
-    if (deepest > path.length) return branches.find((branch) => depth(branch) === deepest) ?? [];
-    return [{ path, message: branches.map((branch) => branch.map((b) => b.message).join(", ")).join("; or ") }];
-  }
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ path: [...path, key], message: "this key is not known here" }));
-  return [{ path, message: issue.code === "invalid_type" && issue.input === undefined ? `missing: expected ${issue.expected}` : issue.message }];
 }
 
 function invalid(file: string, issues: readonly SourceIssue[]): Problem {

@@ -33,7 +33,7 @@ describe("the fleet file", () => {
     ["name: f\nhosts:\n  a: {}\nhome: { prefix: '2001:db8::/64', host: b }\n", ["4 home.host"]],
     ["name: f\nhosts:\n  a: {}\n  a: {}\n", ["4 "]],
     ["hosts: [a]\n", ["1 name", "1 hosts"]],
-    ["name: f\nhosts:\n  a: {}\nextra: 1\n", ["1 "]],
+    ["name: f\nhosts:\n  a: {}\nextra: 1\n", ["4 extra"]],
   ])("says where %j is wrong", (text, expected) => {
     expect(issuesOf(text)).toEqual(expected);
   });

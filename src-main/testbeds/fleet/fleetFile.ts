@@ -4,6 +4,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fleetFile, type FleetFile } from "../../../src-shared/api/fleet.ts";
 import { exitCodes, Problem } from "../../problem.ts";
 import { issueText, type SourceIssue, YamlSource } from "../../services/runner/yaml-source.ts";
+import { issuesAt } from "../../services/runner/zod-issues.ts";
 
 /** Reads a fleet file; paths in it become absolute. Throws Problem `fleet.unreadable` or `fleet.invalid`, the latter with every error's file, line, path and what was expected. */
 export async function readFleet(path: string): Promise<FleetFile> {
@@ -22,7 +23,7 @@ export function parseFleet(text: string, file: string): FleetFile {
   const source = new YamlSource(file, text);
   if (source.syntax.length > 0) throw invalid(file, source.syntax);
   const read = fleetFile.safeParse(source.value);
-  if (!read.success) throw invalid(file, read.error.issues.map((issue) => source.issue(issue.path as (string | number)[], issue.message)));
+  if (!read.success) throw invalid(file, issuesAt(read.error, source));
   const fleet = read.data;
   const issues: SourceIssue[] = [];
   if (Object.keys(fleet.hosts).length === 0) issues.push(source.issue(["hosts"], "expected at least one host"));

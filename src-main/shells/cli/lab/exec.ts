@@ -15,7 +15,9 @@ export interface ExecOptions extends WhichOptions {
 }
 
 /** `lab exec HOST CMD…`: one word is a shell command line, several are a program and its arguments. Answers the command's own exit code. */
-export async function execCommand(host: string, words: readonly string[], options: ExecOptions): Promise<number> {
+export async function execCommand(host: string, given: readonly string[], options: ExecOptions): Promise<number> {
+  // `lab exec HOST -- CMD` is what people who know ssh, docker or npm write.
+  const words = given[0] === "--" ? given.slice(1) : given;
   if (words.length === 0) throw usage("no command was given", "lab exec HOST COMMAND…");
   const command = words.length === 1 ? (words[0] as string) : words.map(quote).join(" ");
   return onHost(host, options, (connection) => (options.tty ? terminal(() => connection.start(command, size())) : piped(connection.start(command))));

@@ -19,7 +19,7 @@ export async function statusCommand(options: StatusOptions): Promise<number> {
     const labs = await listLabs();
     if (labs.length !== 1) {
       if (options.json) printJson({ labs: labs.map((lab) => ({ ...lab, since: lab.since ? new Date(lab.since).toISOString() : null })) });
-      else print(labs.length === 0 ? "no lab is up; bring one up with: npm start -- lab up" : table([["lab", "state", "hosts", "since"], ...labs.map((lab) => [lab.name, lab.state, String(lab.hosts), lab.since ? new Date(lab.since).toLocaleTimeString() : ""])]));
+      else print(labs.length === 0 ? "no lab is up; bring one up with: npm start -- lab up" : table([["lab", "state", "hosts", "since"], ...labs.map((lab) => [lab.name, lab.state, String(lab.hosts), lab.since ? clockTime(lab.since) : ""])]));
       return exitCodes.ok;
     }
   }
@@ -34,7 +34,7 @@ export async function statusCommand(options: StatusOptions): Promise<number> {
     const agent = agents.find((a) => a.host === host.name);
     return [host.name, host.site, host.roles.join("+") || "–", host.address ?? agent?.address ?? "–", up?.up ? "up" : `down: ${up?.detail ?? ""}`, agent?.text ?? "–", agent?.clock ?? "–"];
   });
-  const since = status.since ? ` since ${new Date(status.since).toLocaleTimeString()}` : "";
+  const since = status.since ? ` since ${clockTime(status.since)}` : "";
   print(`${testbed.kind} ${testbed.name}: ${status.up ? `up${since}` : "not all up"}\n`);
   print(table([["host", "site", "roles", "address", "host", "agent", "clock (host − manager, monotonic)"], ...rows]));
   const links = options.links ? status.links : status.links.filter((link) => link.changed || (link.kind === "path" && link.from !== link.to));
@@ -81,4 +81,9 @@ async function agentsOf(testbed: Testbed): Promise<AgentStatus[]> {
 function linkRow({ from, to, kind, quality, changed }: LinkStatus): string[] {
   const state = [quality.up ? "" : "down", changed ? "changed" : "", kind === "path" ? "" : kind].filter((word) => word !== "").join(", ");
   return [`${from} → ${to}`, formatDuration(quality.delayMs), quality.jitterMs > 0 ? formatDuration(quality.jitterMs) : "–", quality.loss > 0 ? formatShare(quality.loss) : "–", quality.rate === null ? "–" : formatRate(quality.rate), state];
+}
+
+/** hh:mm:ss of this machine, whatever its language. */
+function clockTime(at: number): string {
+  return new Date(at).toTimeString().slice(0, 8);
 }
