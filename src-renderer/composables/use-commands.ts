@@ -56,8 +56,8 @@ export function useCommands() {
     const current = runs.current;
     if (current) return [{ id: "stop-run", title: `Stop the run ${plain(current.title)}`, icon: "stop", run: () => act("The run could not be stopped", () => api.call("run.stop", { run: current.id })) }];
     return runs.scenarios.map((scenario) => ({ id: `run-${scenario.id}`, title: `Run ${plain(scenario.title)}`, icon: "play" as const, run: async () => {
-      const started = await act("The run could not start", () => api.call("run.start", { scenario: scenario.id, lab: null }));
-      if (started) place.go("runs", started.run);
+      const started = await act("The run could not start", () => runs.start(scenario.id, null));
+      if (started) place.go("runs", started);
     } }));
   };
 

@@ -47,3 +47,8 @@ export function eventTone(body: AgentEventBody): "bad" | "warn" | null {
   if (body.type === "log" && body.level !== "info") return body.level === "error" ? "bad" : "warn";
   return null;
 }
+
+/** The kind of an event in words: "handoffStep" becomes "handoff step". */
+export function kindText(type: AgentEventBody["type"]): string {
+  return type.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}

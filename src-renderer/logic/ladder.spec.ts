@@ -31,6 +31,14 @@ describe("a ladder", () => {
     expect(hoti?.bent).toBe(true);
   });
 
+  it("draws a message whose arrival nobody watches to its end, as late as others on that path were", () => {
+    const unwatched = detail.messages.map((m) => (m.label === "First packet" ? { ...m, receivedAt: null, arrivalWatched: false } : m));
+    const [before, after] = [model, ladderModel({ ...detail, messages: unwatched }, 700)].map(({ arrows }) => arrows.find((arrow) => arrow.label === "First packet"));
+    expect(after?.seen).toBe("assumed");
+    expect(after?.points.at(-1)?.x).toBe(before?.points.at(-1)?.x);
+    expect(after?.points.at(-1)?.y).toBeCloseTo(before?.points.at(-1)?.y ?? 0, 6);
+  });
+
   it("ends a message that was not received halfway, and leaves one out that nobody saw", () => {
     const [message] = detail.messages;
     const lost = ladderModel({ ...detail, messages: [{ ...(message as never as object), receivedAt: null, via: null } as never, { ...(message as never as object), sentAt: null, receivedAt: null } as never] }, 700);

@@ -3,12 +3,13 @@ import { duration } from "./format.ts";
 import { spreadLabels } from "./spread-labels.ts";
 
 /** Where things lie in a ladder, in its own pixels. */
-export const ladderSizes = { axis: 58, leastGap: 78, mostGap: 190, columnInset: 44, budget: 54, labels: 280, header: 52, footer: 30, labelHeight: 19, minHeight: 380 } as const;
+export const ladderSizes = { axis: 58, leastGap: 70, mostGap: 190, columnInset: 38, budget: 50, labels: 262, header: 64, footer: 30, labelHeight: 19, minHeight: 330 } as const;
 
 export interface LadderColumn {
   readonly id: string;
   readonly name: string;
-  readonly roles: string;
+  /** One or two lines. */
+  readonly roles: readonly string[];
   readonly x: number;
 }
 export interface LadderArrow {
@@ -20,8 +21,8 @@ export interface LadderArrow {
   readonly labelY: number;
   /** From the label to its arrow, where the label had to move away; else null. */
   readonly leader: { readonly x: number; readonly y: number } | null;
-  /** An end was not seen: drawn dashed, from or to halfway. */
-  readonly seen: "both" | "sent" | "received";
+  /** An end was not seen: drawn dashed, from or to halfway. `assumed`: nobody watches for its arrival, so it is drawn as late as others on this path were. */
+  readonly seen: "both" | "sent" | "received" | "assumed";
   readonly bent: boolean;
 }
 export interface LadderMark {
@@ -93,7 +94,7 @@ export function ladderModel(detail: HandoffDetail, height: number, width = 960):
   const body = Math.max(s.minHeight, height - s.header - s.footer, detail.steps.length * s.labelHeight);
   const y = (at: number) => s.header + ((at - from) / (to - from)) * body;
   const gap = Math.min(s.mostGap, Math.max(s.leastGap, (width - s.axis - 2 * s.columnInset - s.budget - s.labels) / Math.max(1, detail.columns.length - 1)));
-  const columns = detail.columns.map((column, i): LadderColumn => ({ id: column.id, name: column.name, roles: column.roles.map((role) => roleNames[role] ?? role).join(", "), x: s.axis + s.columnInset + i * gap }));
+  const columns = detail.columns.map((column, i): LadderColumn => ({ id: column.id, name: column.name, roles: twoLines(column.roles.map((role) => roleNames[role] ?? role)), x: s.axis + s.columnInset + i * gap }));
   const x = new Map(columns.map((column) => [column.id, column.x]));
   const budgetX = s.axis + 2 * s.columnInset + (columns.length - 1) * gap;
   const marks = marksOf(detail.steps, x, y, s.header + body);
@@ -103,13 +104,20 @@ export function ladderModel(detail: HandoffDetail, height: number, width = 960):
     columns,
     ticks: ticksOf(from, to, body).map((at) => ({ y: y(at), label: tickLabel(at) })),
     zeroY: y(0),
-    arrows: placeLabels(detail.messages.flatMap((message) => arrowOf(message, x, y))),
+    arrows: placeLabels(detail.messages.flatMap((message) => arrowOf(message, x, y, usualDelay(detail.messages, message)))),
     marks,
     silence: silenceOf(detail, x, y),
     budgetX,
     nameLength: Math.floor(gap / 8.4),
     labelX: budgetX + s.budget,
   };
+}
+
+/** Roles in at most two lines of about the same length. */
+function twoLines(roles: readonly string[]): string[] {
+  if (roles.length < 2) return [...roles];
+  const half = Math.ceil(roles.length / 2);
+  return [`${roles.slice(0, half).join(", ")},`, roles.slice(half).join(", ")];
 }
 
 function timesOf(detail: HandoffDetail): number[] {
@@ -147,18 +155,28 @@ function budgetOf(step: LadderStep, y: (at: number) => number, first: boolean): 
   };
 }
 
-function arrowOf(message: LadderMessage, x: ReadonlyMap<string, number>, y: (at: number) => number): LadderArrow[] {
+/** How long messages took between the two ends of this one, either way: their median, ms; null where none was seen at both. */
+function usualDelay(messages: readonly LadderMessage[], { from, to }: LadderMessage): number | null {
+  const delays = messages
+    .filter((m) => m.via === null && ((m.from === from && m.to === to) || (m.from === to && m.to === from)))
+    .flatMap((m) => (m.sentAt === null || m.receivedAt === null ? [] : [m.receivedAt - m.sentAt]))
+    .sort((a, b) => a - b);
+  return delays[delays.length >> 1] ?? null;
+}
+
+function arrowOf(message: LadderMessage, x: ReadonlyMap<string, number>, y: (at: number) => number, usual: number | null): LadderArrow[] {
   const [fromX, toX] = [x.get(message.from), x.get(message.to)];
   if (fromX === undefined || toX === undefined || (message.sentAt === null && message.receivedAt === null)) return [];
-  const seen = message.sentAt === null ? "received" : message.receivedAt === null ? "sent" : "both";
+  const assumed = message.sentAt !== null && message.receivedAt === null && !message.arrivalWatched ? message.sentAt + Math.max(0, usual ?? 0) : null;
+  const seen = message.sentAt === null ? "received" : assumed !== null ? "assumed" : message.receivedAt === null ? "sent" : "both";
   const startY = y(message.sentAt ?? (message.receivedAt as number)) - (seen === "received" ? 14 : 0);
-  const endY = y(message.receivedAt ?? (message.sentAt as number)) + (seen === "sent" ? 14 : 0);
+  const endY = y(message.receivedAt ?? assumed ?? (message.sentAt as number)) + (seen === "sent" ? 14 : 0);
   const middle = { x: (fromX + toX) / 2, y: (startY + endY) / 2 };
   const viaX = message.via === null ? undefined : x.get(message.via);
   const bend = viaX === undefined ? [] : [{ x: viaX, y: middle.y }];
   const start = seen === "received" ? middle : { x: fromX, y: startY };
   const end = seen === "sent" ? middle : { x: toX, y: endY };
-  const points = [start, ...(seen === "both" ? bend : []), end];
+  const points = [start, ...(seen === "both" || seen === "assumed" ? bend : []), end];
   const lead = points[1] ?? end;
   return [{ label: message.label, summary: message.summary, points, labelX: start.x + (lead.x - start.x) * 0.42, labelY: start.y + (lead.y - start.y) * 0.42 - 4, leader: null, seen, bent: points.length > 2 }];
 }

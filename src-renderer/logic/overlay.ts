@@ -14,7 +14,7 @@ export function overlay(runs: readonly { readonly label: string; readonly series
   const bins = Number.isFinite(binMs) && binMs > 0 ? Math.ceil(longest / binMs) : 0;
   const rows = runs.flatMap(({ label, series }, run) =>
     series.clients.map((client, index) => ({
-      name: `${label}: ${client.name}`,
+      name: label ? `${label}: ${client.name}` : client.name,
       run,
       client: index,
       row: Array.from({ length: bins }, (_, bin) => client.mbit[Math.floor((bin * binMs) / series.binMs)] ?? null),

@@ -1,15 +1,18 @@
 import { defineStore } from "pinia";
-import { computed, shallowRef } from "vue";
+import { computed, type InjectionKey, type Ref, shallowRef } from "vue";
 import type { Host } from "../../src-shared/api/app/host.ts";
 import type { LabPatch, LabState, LabSummary } from "../../src-shared/api/app/lab.ts";
 import { type KnownLab, nothingKnown, withPatch, withState } from "../logic/lab-state.ts";
-import { nodeLooks } from "../logic/node-look.ts";
+import { type NodeLook, nodeLooks } from "../logic/node-look.ts";
 import { useConnection } from "./connection.ts";
 
 /** A large map costs more to draw, and changes more often than anyone can read. */
 const patchEveryMs = (things: number) => (things < 150 ? 100 : 400);
 
 const rereadAfterMs = 200;
+
+/** Looks of members that are not of the open lab: those of the run that a part of the window shows. */
+export const looksKey: InjectionKey<Ref<ReadonlyMap<string, NodeLook>>> = Symbol("looks");
 
 /** The labs there are, and the state of the one that is open, changed at most ten times a second. */
 export const useLab = defineStore("lab", () => {
@@ -24,7 +27,13 @@ export const useLab = defineStore("lab", () => {
   const state = computed<LabState | null>(() => known.value.state);
   const hosts = computed(() => new Map((state.value?.hosts ?? []).map((host) => [host.id, host])));
   const clients = computed(() => new Map((state.value?.clients ?? []).map((client) => [client.id, client])));
-  const memberNames = computed(() => (state.value?.groups ?? []).flatMap((group) => group.members.map((member) => member.name)).join("\n"));
+  /** A group that a run has dissolved keeps its looks: what happened in it is still shown. */
+  let lastMembers = { lab: "", names: "" };
+  const memberNames = computed(() => {
+    const names = (state.value?.groups ?? []).flatMap((group) => group.members.map((member) => member.name)).join("\n");
+    if (names || lastMembers.lab !== openId.value) lastMembers = { lab: openId.value ?? "", names };
+    return lastMembers.names;
+  });
   const looks = computed(() => nodeLooks(memberNames.value.split("\n").filter(Boolean)));
   const hostsUp = computed(() => count((host) => host.ssh.state === "connected"));
   const agentsUp = computed(() => count((host) => host.agent.is === "up"));

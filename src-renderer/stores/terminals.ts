@@ -14,6 +14,8 @@ export const useTerminals = defineStore("terminals", () => {
   const notices = useNotices();
   const tabs = shallowRef<readonly Terminal[]>([]);
   const active = shallowRef<string | null>(null);
+  /** Whether the terminal in front shows its search field. */
+  const searching = shallowRef(false);
   const screens = new Map<string, (data: Uint8Array) => void>();
   const early = new Map<string, Uint8Array[]>();
 
@@ -81,5 +83,5 @@ export const useTerminals = defineStore("terminals", () => {
     }
   }
 
-  return { tabs, active, openOn, attach, close, reopen, consumed };
+  return { tabs, active, searching, openOn, attach, close, reopen, consumed };
 });

@@ -106,8 +106,8 @@ function messagesOf(record: HandoffRecord, scene: HandoffScene, told: readonly T
   const { stateSent, stateReceived, firstPacket } = record.instants;
   return [
     ...paired(about, scene, record, start).slice(0, mostMessages),
-    ...(stateSent === undefined ? [] : [{ from: record.donor, to: record.acceptor, via: null, sentAt: stateSent - start, receivedAt: stateReceived === undefined ? null : stateReceived - start, label: "state, tokens", summary: `connections and tokens, ${record.stateBytes ?? "?"} bytes` }]),
-    ...(firstPacket === undefined ? [] : [{ from: record.acceptor, to: scene.clientId, via: null, sentAt: firstPacket - start, receivedAt: null, label: "first packet", summary: "first packet of a moved connection" }]),
+    ...(stateSent === undefined ? [] : [{ from: record.donor, to: record.acceptor, via: null, sentAt: stateSent - start, receivedAt: stateReceived === undefined ? null : stateReceived - start, arrivalWatched: true, label: "state, tokens", summary: `connections and tokens, ${record.stateBytes ?? "?"} bytes` }]),
+    ...(firstPacket === undefined ? [] : [{ from: record.acceptor, to: scene.clientId, via: null, sentAt: firstPacket - start, receivedAt: null, arrivalWatched: false, label: "first packet", summary: "first packet of a moved connection" }]),
   ].sort((a, b) => (a.sentAt ?? a.receivedAt ?? 0) - (b.sentAt ?? b.receivedAt ?? 0));
 }
 
@@ -122,7 +122,7 @@ function paired(told: readonly ToldMessage[], scene: HandoffScene, record: Hando
     const to = received ? toColumn(received.host) : scene.columnOf.get(body.destination);
     if (from === undefined || to === undefined || from === to) return [];
     const tunnelled = sent?.body.tunnelled || received?.body.tunnelled;
-    return [{ from, to, via: tunnelled && from !== scene.homeAgent && to !== scene.homeAgent ? scene.homeAgent : null, sentAt: sent ? sent.at - start : null, receivedAt: received ? received.at - start : null, label: body.summary.split(" ")[0] ?? "", summary: body.summary }];
+    return [{ from, to, via: tunnelled && from !== scene.homeAgent && to !== scene.homeAgent ? scene.homeAgent : null, sentAt: sent ? sent.at - start : null, receivedAt: received ? received.at - start : null, arrivalWatched: true, label: body.summary.split(" ")[0] ?? "", summary: body.summary }];
   };
   const sent = told.filter(({ body }) => body.direction === "sent").flatMap((each) => message(each, waiting.get(keyOf(each))?.shift()));
   return [...sent, ...[...waiting.values()].flat().flatMap((each) => message(undefined, each))];

@@ -8,6 +8,7 @@ import type { HandoffRecord, RunDescription, RunSummary } from "../../../src-sha
 import { median } from "../../../src-shared/stats/quantile.ts";
 import { hostClocks } from "../../report/clock.ts";
 import { type RunFolder, runFiles } from "../../report/run-folder.ts";
+import { describeBound } from "../../report/thresholds.ts";
 import { handoffDetailOf, handoffRow, type HandoffScene, type ToldMessage } from "./handoff-view.ts";
 
 /** A run as its folder tells it; `broken` where it has no summary. `scenarioId` finds the scenario of that name. */
@@ -60,7 +61,8 @@ export async function detailOf(run: Run, folder: RunFolder): Promise<RunDetail> 
     run,
     seed: String(description.seed),
     versions: { ...summary.versions, node: description.manager.node, kernel: description.manager.kernel },
-    thresholds: summary.thresholds.map(({ name, ok, value, limit, unit }) => ({ name, ok, value, limit, unit })),
+    members: [...description.group.members].sort(),
+    thresholds: summary.thresholds.map((threshold) => ({ name: threshold.name, ok: threshold.ok, value: threshold.value, unit: threshold.unit, bound: describeBound(threshold) })),
     handoffs: summary.handoffs.slice(0, 5000).map((record) => handoffRow(record, sceneOf(description, record))),
   };
 }

@@ -14,7 +14,7 @@ import { deployAll, labId, type Labs } from "./labs.ts";
 import { LogLines } from "./log-lines.ts";
 import type { OpenLab } from "./open-lab.ts";
 import { detailOf, emptyRun, exists, handoffOfRun, isRunFolder, medianOf, runOf, seriesOf } from "./run-view.ts";
-import { loadById, scenarioPath } from "./scenarios.ts";
+import { loadById, scenarioPath, usualSeconds } from "./scenarios.ts";
 import type { Emit } from "./store.ts";
 
 /** How many steps bringing up the lab and making the report count for in the progress. */
@@ -26,6 +26,7 @@ interface Active {
   readonly log: LogLines;
   readonly abort: AbortController;
   readonly folder: RunFolder;
+  readonly members: readonly string[];
   ended: Promise<void>;
 }
 
@@ -45,7 +46,7 @@ export class Runs {
   }
 
   readonly handlers = {
-    "run.start": async ({ scenario, lab }) => ({ run: await this.#start(scenario, lab) }),
+    "run.start": async ({ scenario, lab, keepLab = false }) => ({ run: await this.#start(scenario, lab, keepLab) }),
     "run.stop": ({ run }) => {
       this.#stop(this.#active.get(run));
       return {};
@@ -78,7 +79,7 @@ export class Runs {
     return going.map(({ run }) => run.title);
   }
 
-  async #start(scenario: string, lab: string | null): Promise<string> {
+  async #start(scenario: string, lab: string | null, keepLab: boolean): Promise<string> {
     const busy = [...this.#active.values()].find(({ run }) => isActive(run));
     if (busy) throw new AppError("busy", `${busy.run.title} is still running`, { remedy: "Wait for it, or stop it first." });
     const loaded = await loadById(scenario);
@@ -86,10 +87,10 @@ export class Runs {
     const folder = await RunFolder.create(this.#base, loaded.scenario.name, new Date());
     const id = basename(folder.path);
     const run = { ...emptyRun(id, scenario, loaded.scenario.title ?? loaded.scenario.name, folder.path, Date.now()), lab };
-    const active: Active = { run, folder, abort: new AbortController(), log: new LogLines((lines) => this.#emit("run.log", { run: id, lines })), ended: Promise.resolve() };
+    const active: Active = { run, folder, members: loaded.scenario.group.members, abort: new AbortController(), log: new LogLines((lines) => this.#emit("run.log", { run: id, lines })), ended: Promise.resolve() };
     this.#active.set(id, active);
     this.#change(active, {});
-    active.ended = this.#run(active, loaded, lab).catch((error: unknown) => this.#broke(active, asProblem(error)));
+    active.ended = this.#run(active, loaded, lab, keepLab).catch((error: unknown) => this.#broke(active, asProblem(error)));
     return id;
   }
 
@@ -100,7 +101,7 @@ export class Runs {
     this.#change(active, { state: "stopping" });
   }
 
-  async #run(active: Active, loaded: LoadedScenario, lab: string | null): Promise<void> {
+  async #run(active: Active, loaded: LoadedScenario, lab: string | null, keepLab: boolean): Promise<void> {
     const own = lab === null;
     const hand = { say: active.log.add.bind(active.log), progress: (_: number, what: string) => this.#step(active, 0, what) };
     const open = own ? await this.#ownLab(active, loaded, hand) : this.#labs.get(lab);
@@ -109,7 +110,8 @@ export class Runs {
       if (open.testbed.kind !== "fleet" && !own) await deployAll(open, hand);
       await this.#onLab(active, loaded, open);
     } finally {
-      if (own) {
+      if (own && keepLab && !active.abort.signal.aborted) active.log.add(`the lab ${open.testbed.name} stays up`);
+      else if (own) {
         this.#step(active, active.run.progress.total - 1, "taking the lab down");
         await this.#labs.takeDown(open.id).catch((error: unknown) => active.log.add(asProblem(error).message, "error"));
       }
@@ -183,12 +185,12 @@ export class Runs {
 
   #progress(active: Active, { done, total, step, remainingSeconds }: RunProgress): void {
     active.log.add(step);
-    this.#change(active, { progress: { done: done + 1, total: total + stepsAround, step: step.slice(0, 4000), remainingSeconds } });
+    this.#change(active, { progress: { done: done + 1, total: total + stepsAround, step: step.slice(0, 4000), remainingSeconds: remainingSeconds || usualRest(active.run) } });
   }
 
   #step(active: Active, done: number, step: string): void {
     const { total } = active.run.progress;
-    this.#change(active, { progress: { done: Math.max(0, done), total, step, remainingSeconds: null } });
+    this.#change(active, { progress: { done: Math.max(0, done), total, step, remainingSeconds: usualRest(active.run) } });
   }
 
   #counted(active: Active, open: OpenLab): void {
@@ -241,7 +243,7 @@ export class Runs {
     if (!isActive(run) && (await exists(folder.file("summary")))) return detailOf(run, folder);
     const open = run.lab === null ? undefined : this.#labs.find(run.lab);
     const handoffs = isActive(run) ? (open?.live.handoffs() ?? []).filter((handoff) => handoff.startedAt >= run.startedAt) : [];
-    return { run, seed: null, versions: {}, thresholds: [], handoffs };
+    return { run, seed: null, versions: {}, members: [...(this.#active.get(id)?.members ?? [])].sort(), thresholds: [], handoffs };
   }
 
   /** The folder of a run that has come to its end. Throws AppError `not-found` or `unfinished`. */
@@ -258,6 +260,13 @@ export class Runs {
     if (/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) return id;
     throw new AppError("not-found", `there is no run "${id}"`);
   }
+}
+
+/** What is left of the time that a shipped scenario usually takes, s; null where that is not known, or over. */
+function usualRest({ scenario, startedAt }: Run): number | null {
+  const usual = usualSeconds(scenario);
+  const left = usual === null ? 0 : usual - (Date.now() - startedAt) / 1000;
+  return left > 0 ? Math.round(left) : null;
 }
 
 const isActive = ({ state }: Run): boolean => state === "starting" || state === "running" || state === "stopping";

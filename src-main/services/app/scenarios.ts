@@ -16,6 +16,8 @@ const ownPrefix = "own-";
 /** About how long the shipped ones take from nothing to the report, s; measured on two cores. */
 const secondsOf: Readonly<Record<string, number>> = { quickstart: 60 };
 
+export const usualSeconds = (id: string): number | null => (Object.hasOwn(secondsOf, id) ? (secondsOf[id] as number) : null);
+
 /** Scenarios that ship with the app, and a person's own. */
 export class Scenarios {
   readonly handlers = {
@@ -67,7 +69,7 @@ async function describe(id: string, file: string, text: string): Promise<Scenari
     const loaded = parseScenario(file, text);
     const { title, name, description } = loaded.scenario;
     const plan = await planFor(loaded);
-    return { ...empty, title: title ?? name, description: (description ?? "").trim().slice(0, 2000), hosts: plan.hosts.length, seconds: own ? null : (secondsOf[id] ?? null) };
+    return { ...empty, title: title ?? name, description: (description ?? "").trim().slice(0, 2000), hosts: plan.hosts.length, seconds: usualSeconds(id) };
   } catch (error) {
     return { ...empty, description: `It cannot be run: ${(error as Error).message}`.slice(0, 2000) };
   }

@@ -40,7 +40,7 @@ export function playHandoff(lab: LabState, plan: HandoffPlan, dice: Dice): Hando
   };
   const send = (label: string, from: string, to: string, via: string | null = null, summary = label) => {
     const path = via === null ? hop(from, to) : hop(from, via) + hop(via, to);
-    messages.push({ from, to, via, sentAt: now, receivedAt: now + path, label, summary });
+    messages.push({ from, to, via, sentAt: now, receivedAt: now + path, arrivalWatched: true, label, summary });
     now += path;
     return path;
   };

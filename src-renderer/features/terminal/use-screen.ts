@@ -1,7 +1,7 @@
 import { FitAddon } from "@xterm/addon-fit";
 import { SearchAddon } from "@xterm/addon-search";
 import { Terminal as Xterm } from "@xterm/xterm";
-import { nextTick, onScopeDispose, type Ref, shallowRef, watch } from "vue";
+import { computed, nextTick, onScopeDispose, type Ref, shallowRef, watch } from "vue";
 import type { Terminal } from "../../../src-shared/api/app/terminal.ts";
 import { useElementSize } from "../../composables/use-element-size.ts";
 import { useConnection } from "../../stores/connection.ts";
@@ -18,7 +18,7 @@ export function useScreen(box: Ref<HTMLElement | null>, terminal: () => Terminal
   const terminals = useTerminals();
   const id = terminal().id;
   const size = useElementSize(box);
-  const searching = shallowRef(false);
+  const searching = computed(() => terminals.searching && shown());
   const query = shallowRef("");
   const found = shallowRef("");
   const xterm = new Xterm({ theme: colours, fontFamily: "ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', monospace", fontSize: 13, scrollback: 10_000, cursorBlink: false, allowProposedApi: true, screenReaderMode: false, linkHandler: { activate: () => undefined, allowNonHttpProtocols: false } });
@@ -94,12 +94,12 @@ export function useScreen(box: Ref<HTMLElement | null>, terminal: () => Terminal
     found,
     find,
     search: async (field: HTMLInputElement | null) => {
-      searching.value = true;
+      terminals.searching = true;
       await nextTick();
       field?.focus();
     },
     endSearch: () => {
-      searching.value = false;
+      terminals.searching = false;
       search.clearDecorations();
       xterm.focus();
     },

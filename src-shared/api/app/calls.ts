@@ -79,8 +79,8 @@ export const appCalls = {
   "scenario.check": call(z.strictObject({ text: longText }), z.array(fileProblem).max(100)),
   /** Keeps a scenario of the user's; refuses one with problems. */
   "scenario.save": call(z.strictObject({ name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/), text: longText }), scenario),
-  /** `lab` null: the scenario brings its own lab up. */
-  "run.start": call(z.strictObject({ scenario: id, lab: id.nullable() }), z.object({ run: id })),
+  /** `lab` null: the scenario brings its own lab up, which goes down with the run's end unless `keepLab`. */
+  "run.start": call(z.strictObject({ scenario: id, lab: id.nullable(), keepLab: z.boolean().optional() }), z.object({ run: id })),
   "run.stop": call(z.strictObject({ run: id }), empty),
   "run.list": call(empty, z.array(run).max(2000)),
   "run.get": call(z.strictObject({ run: id }), runDetail),

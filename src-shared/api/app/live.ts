@@ -45,13 +45,17 @@ export const ladderStep = z.object({
 });
 export type LadderStep = z.infer<typeof ladderStep>;
 
-/** One message between two columns. An end that was not seen is null. `via` names the column that tunnelled it. */
+/**
+ * One message between two columns. An end that was not seen is null; `arrivalWatched` false where nobody tells of arrivals of its kind, so that null says
+ * nothing. `via` names the column that tunnelled it.
+ */
 export const ladderMessage = z.object({
   from: id,
   to: id,
   via: id.nullable(),
   sentAt: z.number().nullable(),
   receivedAt: z.number().nullable(),
+  arrivalWatched: z.boolean(),
   label: line,
   summary: line,
 });

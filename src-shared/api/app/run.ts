@@ -11,7 +11,8 @@ export type FileProblem = z.infer<typeof fileProblem>;
 
 export const runProgress = z.object({ done: count, total: count, step: line, remainingSeconds: z.number().nonnegative().nullable() });
 
-export const threshold = z.object({ name: line, ok: z.boolean(), value: z.number().nullable(), limit: z.number().nullable(), unit: line });
+/** `bound` is what was asked for, with its unit: "≤ 50 ms", "2 ± 0.3". `value` null where nothing could be computed. */
+export const threshold = z.object({ name: line, ok: z.boolean(), value: z.number().nullable(), unit: line, bound: line });
 
 export const run = z.object({
   id,
@@ -36,6 +37,8 @@ export const runDetail = z.object({
   run,
   seed: line.nullable(),
   versions: z.record(z.string(), z.string()),
+  /** Names of the group's members, sorted, so that they look as they did while the run went on. */
+  members: z.array(id).max(64),
   thresholds: z.array(threshold).max(200),
   handoffs: z.array(handoff).max(5000),
 });
