@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const built = join(root, "out/renderer/index.html");
-const sources = ["src-renderer", "src-shared/api", "src-shared/net", "src-shared/predict", "src-shared/stats", "src-shared/protocol/wire", "vite.config.ts", "tsconfig.renderer.json", "package-lock.json", "scripts/build-window.mjs"];
+const sources = ["src-renderer", "src-shared/api", "src-shared/drawing", "src-shared/net", "src-shared/predict", "src-shared/stats", "src-shared/protocol/wire", "vite.config.ts", "tsconfig.renderer.json", "package-lock.json", "scripts/build-window.mjs"];
 
 /** Newest change among the sources of the window, ms since 1970. */
 function newest(path) {

@@ -13,6 +13,7 @@ const pure = [/^src-shared\/(bytes|net)\//, /^src-shared\/protocol\/wire\//];
 const rules: readonly Rule[] = [
   { from: /^src-shared\/(bytes|net)\//, may: [/^src-shared\/(bytes|net)\//], why: "bytes and net stand alone" },
   { from: /^src-shared\/pcapng\//, may: [/^src-shared\/pcapng\//], why: "a file format: bytes only, written by the agent and read by the manager" },
+  { from: /^src-shared\/drawing\//, may: [/^src-shared\/drawing\//], why: "where things of a drawing lie, for the window and the report alike: numbers only" },
   { from: /^src-shared\/protocol\/wire\//, may: pure, why: "codecs know bytes and addresses only" },
   { from: /^src-shared\/(protocol\/core|predict|stats|sim)\//, may: [...pure, /^src-shared\/(protocol\/core|predict|stats|sim)\//], why: "the core runs on real hosts and on the virtual network alike: no I/O, no api" },
   { from: /^src-shared\/api\//, may: [/^src-shared\/(api|protocol|net)\//], why: "the contract knows only types of the protocol" },
@@ -25,7 +26,7 @@ const rules: readonly Rule[] = [
   { from: /^src-agent\//, may: [/^src-agent\//, /^src-shared\//], why: "the agent knows neither manager nor services" },
   { from: /^src-adapter\//, may: [/^src-adapter\//, /^src-agent\/linux\//, /^src-shared\//], why: "services know only system calls and the shared contract" },
   { from: /^src-main\//, may: [/^src-main\//, /^src-shared\//], why: "manager and agent meet only through src-shared/api" },
-  { from: /^src-renderer\//, may: [/^src-renderer\//, /^src-shared\/(api|net|predict|stats|protocol\/wire)\//], why: "the window sees the api, statistics and wire descriptions" },
+  { from: /^src-renderer\//, may: [/^src-renderer\//, /^src-shared\/(api|drawing|net|predict|stats|protocol\/wire)\//], why: "the window sees the api, statistics and wire descriptions" },
 ];
 
 /** npm packages and built-in modules with one place where they may be used. */

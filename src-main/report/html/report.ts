@@ -28,20 +28,19 @@ export function reportHtml(input: ReportInput): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>${run.title}: report</title><style>${trustedStyle()}</style></head><body>
-<h1>${run.title}</h1>
-<p><span class="verdict ${summary.ok ? "good" : "bad"}">${summary.ok ? "✓ passed" : "✗ failed"}</span></p>
-<p class="lead">${run.scenario}, started ${run.startedAt}, ${figure(summary.durationMs / 1000, 1)} s on the lab ${run.lab.name} (${run.lab.kind}).</p>
+<header><h1>${run.title}</h1><span class="verdict ${summary.ok ? "good" : "bad"}">${summary.ok ? "✓ passed" : "✗ failed"}</span></header>
+<p class="lead">Scenario ${run.scenario}, ${run.startedAt.slice(0, 10)} ${run.startedAt.slice(11, 19)} UTC, ${figure(summary.durationMs / 1000, 1)} s on the ${run.lab.kind} lab ${run.lab.name}. Anycast address ${run.group.address}; home agent ${run.group.homeAgent}; members ${run.group.members.join(", ")}; contact ${run.group.contact}.</p>
 ${summary.error && html`<p class="bad">✗ The run ended early${summary.error.step ? ` at the step “${summary.error.step}”` : ""}: ${summary.error.message} (${summary.error.code})</p>`}
 ${thresholdTable(summary.thresholds)}
 ${overview(summary)}
 ${handoffTable(summary.handoffs)}
 ${regressionSection(summary)}
-<h2>Handoff times</h2>${cdfPlot(summary.handoffs)}
 <h2>Goodput at the clients</h2>${goodputPlot(input.rows, summary)}
+<p class="note">In bins of 100 ms, read from the captures; the figures are in series.csv.</p>
 ${workloadTable(summary)}
 ${ladderSection(input)}
 ${environment(run, summary)}
-<h2>Scenario</h2><pre>${input.scenarioText}</pre>
+<h2>Scenario</h2><details><summary>${run.scenario}.yaml</summary><pre>${input.scenarioText}</pre></details>
 </body></html>
 `;
   return page.text;
@@ -53,7 +52,7 @@ function trustedStyle(): Markup {
 
 function table(caption: string, heads: readonly (readonly [text: string, number?: boolean])[], rows: readonly (readonly (Markup | string | number)[])[]): Markup {
   return html`<div class="scroll"><table><caption>${caption}</caption><thead><tr>${heads.map(([text, number]) => html`<th scope="col" class="${number ? "n" : ""}">${text}</th>`)}</tr></thead><tbody>
-${rows.map((row) => html`<tr>${row.map((cell, i) => html`<td class="${heads[i]?.[1] ? "n" : ""}">${cell}</td>`)}</tr>
+${rows.map((row) => html`<tr>${row.map((cell, i) => html`<td class="${heads[i]?.[1] ? "n" : typeof cell === "string" && cell.length > 30 ? "wrap" : ""}">${cell}</td>`)}</tr>
 `)}</tbody></table></div>`;
 }
 
@@ -94,13 +93,13 @@ function overview(summary: RunSummary): Markup {
 }
 
 function handoffTable(handoffs: readonly HandoffRecord[]): Markup {
-  const heads = [[""], ["Id"], ["Client"], ["Donor"], ["Acceptor"], ["Mode"], ["Connections", true], ["Start, s", true], ["Predicted, ms", true], ["Measured, ms", true], ["± clocks, ms", true], ["Frozen, ms", true], ["Client gap, ms", true], ["Gap predicted, ms", true], ["Lost, bytes", true], ["Doubled, bytes", true], ["Note"]] as const;
+  const notes = handoffs.some((h) => h.reason !== null || !h.counts);
+  const heads = [[""], ["Id"], ["Client"], ["From → to"], ["Mode"], ["Conns", true], ["Start, s", true], ["Predicted", true], ["Measured", true], ["± clocks", true], ["Frozen", true], ["Client gap", true], ["Gap predicted", true], ["Lost, B", true], ["Doubled, B", true], ...(notes ? [["Note"] as const] : [])] as const;
   const rows = handoffs.map((h) => [
     mark(h.ok),
     h.id,
     h.client,
-    h.donor,
-    h.acceptor,
+    `${h.donor} → ${h.acceptor}`,
     h.mode,
     h.connections,
     figure(h.startAt === null ? null : h.startAt / 1000),
@@ -112,9 +111,9 @@ function handoffTable(handoffs: readonly HandoffRecord[]): Markup {
     figure(h.predictedGapMs),
     figure(h.bytesLost),
     figure(h.bytesDuplicated),
-    h.reason ?? (h.counts ? "" : "way back, not counted"),
+    ...(notes ? [h.reason ?? (h.counts ? "" : "way back, not counted")] : []),
   ]);
-  return html`<h2>Handoffs</h2>${table("Times are one handoff each; latencies in force are in handoffs.csv", heads, rows)}`;
+  return html`<h2>Handoffs</h2>${table("Milliseconds where no unit stands. Measured is from start to the acceptor's first packet; the gap is the client's, beyond its own rhythm. Latencies in force are in handoffs.csv.", heads, rows)}`;
 }
 
 function regressionSection(summary: RunSummary): Markup {
@@ -124,9 +123,9 @@ function regressionSection(summary: RunSummary): Markup {
     return [r.mode, terms.join(", "), figure(r.coefCS, 3), figure(r.coefSS, 3), figure(r.interceptMs), figure(r.r2, 4), r.n];
   });
   const pointRows = summary.points.map((p) => [p.mode, Object.entries(p.point).map(([name, value]) => `${name} ${value}`).join(", "), p.n, figure(p.predictedMs), figure(p.medianMs), figure(p.medianResidualMs)]);
-  return html`<h2>Predicted and measured</h2>${predictionPlot(summary.handoffs)}
+  return html`<h2>Predicted and measured</h2><div class="pair"><figure>${predictionPlot(summary.handoffs)}<figcaption>Each handoff against its prediction.</figcaption></figure><figure>${cdfPlot(summary.handoffs)}<figcaption>Distribution of the measured times. The values of both are in the table above.</figcaption></figure></div>
 ${fits.length > 0 && table("Least squares over all counted handoffs; in brackets what theory says", [["Mode"], ["Terms"], ["L_CS", true], ["L_SS", true], ["Intercept, ms", true], ["R²", true], ["n", true]], fits)}
-${summary.points.length > 0 && html`<details><summary>${summary.points.length} points</summary>${table("Median of each point", [["Mode"], ["Point, ms one-way"], ["n", true], ["Predicted, ms", true], ["Median, ms", true], ["Median − predicted, ms", true]], pointRows)}</details>`}`;
+${summary.points.length > 0 && html`<details ${summary.points.length <= 12 && html`open`}><summary>${summary.points.length} ${summary.points.length === 1 ? "point" : "points"}</summary>${table("Median of each point", [["Mode"], ["Point, ms one-way"], ["n", true], ["Predicted, ms", true], ["Median, ms", true], ["Median − predicted, ms", true]], pointRows)}</details>`}`;
 }
 
 function workloadTable(summary: RunSummary): Markup {
@@ -141,6 +140,7 @@ function ladderSection({ summary, ladders, run }: ReportInput): Markup {
   const open = new Set([byExcess[byExcess.length >> 1]?.id, byExcess.at(-1)?.id]);
   const label = (h: HandoffRecord) => (h.id === byExcess.at(-1)?.id ? " · worst against its prediction" : h.id === byExcess[byExcess.length >> 1]?.id ? " · median" : "");
   return html`<h2>Message ladders</h2>
+<p class="note">Time runs down on a true scale. Arrows are messages, dashed where an end was not seen: HoTI and HoT are Home Test Init and Home Test, CoTI and CoT Care-of Test Init and Care-of Test, BU and BA Binding Update and Acknowledgement. Beside them a bracket for each step's predicted share and a bar for what it took; ▲ marks the first overrun, △ later ones, hatched beyond the bracket. The hatched bar on the client's line is its longest silence.</p>
 ${shown.map((h) => html`<details ${open.has(h.id) && html`open`}><summary>${h.id}: ${h.client} from ${h.donor} to ${h.acceptor}, ${h.mode}, ${figure(h.measuredMs)} ms (predicted ${figure(h.predictedMs)} ms)${label(h)}</summary>
 ${ladderSvg(h, ladders.get(h.id) ?? [], run.group.homeAgent)}
 <p class="lead">The client was silent for ${figure(h.clientGapMs)} ms (predicted ${figure(h.predictedGapMs)} ms) beyond its own rhythm.</p></details>
@@ -153,7 +153,7 @@ function excess(record: HandoffRecord): number {
 }
 
 function environment(run: RunDescription, summary: RunSummary): Markup {
-  const hosts = run.hosts.map((h) => [h.name, h.role, h.site ?? "", h.address, h.interface, h.kernel ?? "", h.agent ?? "", h.dataPlane ? `${h.dataPlane.kind} (${h.dataPlane.reason})` : "", figure(Math.min(...h.clock.map((c) => c.errorMs)), 3)]);
+  const hosts = run.hosts.map((h) => [h.name, h.role, h.site ?? "", h.address, h.interface, h.kernel ?? "", h.agent ?? "", h.dataPlane ? `${h.dataPlane.kind}: ${h.dataPlane.reason}` : "", figure(Math.min(...h.clock.map((c) => c.errorMs)), 3)]);
   const about: readonly (readonly [string, string])[] = [
     ["Command", run.command],
     ["Seed", String(run.seed)],
