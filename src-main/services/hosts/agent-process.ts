@@ -8,7 +8,8 @@ import type { Installed } from "./install.ts";
 import type { RemotePlaces } from "./places.ts";
 import { unitText } from "./systemd-unit.ts";
 
-const startSeconds = 20;
+/** An agent starts in a second; six of them on an emulated processor take a minute. */
+const startSeconds = 120;
 const stopSeconds = 10;
 
 export interface AgentOptions {
@@ -33,10 +34,10 @@ export const become = 'umask 077; cd /; exec </dev/null >>"$0/agent.log" 2>&1; e
 /** Waits in the host for the control socket. Expects $run; `alive` is defined by how the agent was started. */
 const awaitSocket = String.raw`
 i=0
-while [ $i -lt ${startSeconds * 20} ]; do
+while [ $i -lt ${20 + startSeconds * 2} ]; do
   if [ -S "$run/control.sock" ]; then echo started; exit 0; fi
   alive || { echo died; exit 0; }
-  sleep 0.05; i=$((i+1))
+  if [ $i -lt 20 ]; then sleep 0.05; else sleep 0.5; fi; i=$((i+1))
 done
 echo slow`;
 

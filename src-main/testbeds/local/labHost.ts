@@ -15,15 +15,15 @@ export interface LabHost {
   stop(): Promise<void>;
 }
 
-/** Whether an SSH server greets at this address. */
-export function sshdAnswers(address: string): Promise<boolean> {
+/** Whether an SSH server greets at this address, once connected within `patienceMs`. */
+export function sshdAnswers(address: string, patienceMs = 2000): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port: 22 });
     const done = (result: boolean) => {
       socket.destroy();
       resolve(result);
     };
-    socket.setTimeout(2000, () => done(false));
+    socket.setTimeout(patienceMs, () => done(false));
     socket.once("error", () => done(false));
     socket.once("close", () => resolve(false));
     socket.once("data", (banner) => done(banner.toString("latin1").startsWith("SSH-")));

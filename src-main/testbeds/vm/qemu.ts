@@ -40,7 +40,7 @@ function base(image: Pick<Image, "path">, accelerator: Accelerator, cpus: number
     "-machine", "pc,vmport=off", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
     ...(accelerator === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max"]),
     "-smp", String(cpus), "-m", `${Math.ceil(memoryBytes / (1 << 20))}M`, "-rtc", "base=utc",
-    "-kernel", kernelFile(image), "-append", `console=ttyS0 quiet root=/dev/nvme0n1 rootfstype=ext4 ro init=/${firstProgram} panic=-1 mitigations=off nokaslr net.ifnames=0`,
+    "-kernel", kernelFile(image), "-append", `console=ttyS0 quiet root=/dev/nvme0n1 rootfstype=ext4 ro init=/${firstProgram} panic=-1 mitigations=off nokaslr net.ifnames=0 tsc=reliable`,
     "-chardev", `file,id=console,path=${escape(consoleFile)}`, "-serial", "chardev:console",
     "-device", "nvme,id=disks,serial=lab", ...disk(1, diskFile(image), "readonly=on,file.locking=off"),
   ];

@@ -7,6 +7,8 @@ import type { Machine } from "./machine.ts";
 
 /** An emulated processor starts an sshd in two seconds; ten of them on a busy one take their time. */
 const startTimeoutMs = 120_000;
+/** Each greeting is a process of its own there: better to wait long for one than to ask often. */
+const greetingMs = 30_000;
 const stopTimeoutMs = 60_000;
 
 /** A host in a virtual machine: the machine does what it is told, and says when the host ended. */
@@ -38,9 +40,9 @@ export class VmHost implements LabHost {
     this.#machine.order(`start ${this.plan.name}`, this.plan, (word) => this.#hear(word));
     const deadline = performance.now() + startTimeoutMs;
     while (this.#state === "starting") {
-      if (await sshdAnswers(this.address)) return this.#become("up", `up, in the virtual machine ${this.#machine.name}`);
+      if (await sshdAnswers(this.address, greetingMs)) return this.#become("up", `up, in the virtual machine ${this.#machine.name}`);
       if (performance.now() > deadline) break;
-      await sleep(50);
+      await sleep(300);
     }
     const what = this.#state === "starting" ? `its sshd does not answer after ${startTimeoutMs / 1000} s` : `its first process ended (${this.#detail})`;
     const evidence = await this.#machine.said();
