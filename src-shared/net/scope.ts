@@ -1,6 +1,14 @@
-import { parseAddress, type Address } from "./address.ts";
+import { addressBytes, formatAddress, parseAddress, type Address } from "./address.ts";
 
 export const UNSPECIFIED: Address = parseAddress("::");
+export const ALL_NODES: Address = parseAddress("ff02::1");
+
+/** RFC 4291 §2.7.1: ff02::1:ff with the last 24 bits of the address, where its holder hears who asks for it. */
+export function solicitedNode(address: Address): Address {
+  const bytes = addressBytes("ff02::1:ff00:0");
+  bytes.set(addressBytes(address).subarray(13), 13);
+  return formatAddress(bytes);
+}
 
 /** ff00::/8 */
 export function isMulticast(address: Address): boolean {

@@ -11,6 +11,9 @@ export type DecodeReason =
   /** Well formed, but carries something else than was looked for (a Mobility Header, an ICMPv6 error). */
   | "notMobility"
   | "notIcmpError"
+  | "notNeighborDiscovery"
+  /** Neighbor Discovery that may have crossed a router (RFC 4861 §7.1). */
+  | "badHopLimit"
   /** A fragment: reassembly happens below us. */
   | "fragment"
   /** More than one IPv6-in-IPv6 header, or mobility extension headers outside the inner packet. */
