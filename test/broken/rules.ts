@@ -69,7 +69,7 @@ export const brokenRules: readonly BrokenRule[] = [
   rule("no duplicate address detection when there is one", "homeAgent.ts", 'if (state.phase === "registered" || !state.service.onLink) return register', "if (!state.service.onLink) return register"),
   rule("134 for a duplicate", "homeAgent.ts", "if (input.duplicate) return refuse", "if (false) return refuse"),
   rule("133 for a deregistration without binding", "homeAgent.ts", 'if (state.phase !== "registered") return refuse(state, request, bindingStatus.notHomeAgent);', 'if (state.phase !== "registered") return refuse(state, request, bindingStatus.reasonUnspecified);'),
-  rule("the home agent bounds lifetimes", "homeAgent.ts", "Math.min(update.lifetimeUnits, Math.floor(maxLifetimeSeconds / LIFETIME_UNIT_S))", "update.lifetimeUnits"),
+  rule("the home agent bounds lifetimes", "homeAgent.ts", "Math.min(update.lifetimeUnits, Math.floor(longestSeconds / LIFETIME_UNIT_S))", "update.lifetimeUnits"),
   rule("the home agent's sequence rule", "homeAgent.ts", "!isNewerSequence(update.sequence, state.sequence)", "false"),
   rule("the fence survives a restart", "savedHome.ts", "newestSpi, newestTimestamp: BigInt(newestTimestamp)", "newestTimestamp: BigInt(newestTimestamp)"),
   rule("bindings survive a restart for what is left of them", "savedHome.ts", "Math.min(leftMs, maxLifetimeSeconds * 1000)", "maxLifetimeSeconds * 1000"),

@@ -6,7 +6,7 @@ import type { BindingUpdate, MobilityOption, MobilityPacket } from "../wire/mess
 import { encodeMobilityHeader } from "../wire/mobilityHeader.ts";
 import { decodePacket, encodePacket } from "../wire/packet.ts";
 import { newHomeAgent, refusalForForeignHome, serveHome, type HomeAgent, type HomeAgentInput, type HomeService } from "./homeAgent.ts";
-import { restoreHome, saveHome, SavedHomeError } from "./savedHome.ts";
+import { newHomeAfterLoss, restoreHome, saveHome, SavedHomeError } from "./savedHome.ts";
 import type { Effect } from "./step.ts";
 import { ntpTimestamp, wallOfNtp } from "./timestamp.ts";
 
@@ -37,8 +37,8 @@ class Peer {
     return epoch + this.now;
   }
 
-  receive(packet: MobilityPacket): readonly Effect[] {
-    return this.give({ ...received(packet), wall: this.wall });
+  receive(packet: MobilityPacket, prefixValidMs = Infinity): readonly Effect[] {
+    return this.give({ ...received(packet), wall: this.wall, prefixValidMs });
   }
 
   /** A registration that is right in everything but what `change` says. */
@@ -101,6 +101,20 @@ describe("home registration (§10.3.1)", () => {
     const peer = new Peer({ maxLifetimeSeconds: 30 });
     expect(acknowledgement(peer.register(1, { lifetimeUnits: 65535 }))?.lifetimeUnits).toBe(7);
     expect(acknowledgement(peer.register(2, { lifetimeUnits: 3 }))?.lifetimeUnits).toBe(3);
+  });
+
+  it("bounds the lifetime by what is left of the prefix's, and refuses with 132 when that is nothing", () => {
+    const peer = new Peer();
+    peer.now = 1_000;
+    expect(acknowledgement(peer.receive(peer.update(1), 23_999))?.lifetimeUnits).toBe(5);
+    expect(peer.wakeAt).toBe(21_000);
+    peer.now += 1;
+    const answer = acknowledgement(peer.receive(peer.update(2), 3_999));
+    expect(answer?.status).toBe(132);
+    expect(isSigned(answer?.packet)).toBe(true);
+    // Giving it back is always possible.
+    peer.now += 1;
+    expect(acknowledgement(peer.receive(peer.update(3, { lifetimeUnits: 0 }), 0))?.status).toBe(0);
   });
 
   it("moves the tunnel when the care-of address changes, and leaves it when not", () => {
@@ -328,6 +342,23 @@ describe("a home address on a link of ours", () => {
     expect(dropsOf(peer.give({ kind: "duplicateChecked", duplicate: true }))).toHaveLength(1);
   });
 
+  it("counts the prefix's lifetime from the request, not from the end of the check", () => {
+    const peer = new Peer({ onLink: true });
+    peer.receive(peer.update(1), 9_000);
+    peer.now = 1_001;
+    expect(acknowledgement(peer.give({ kind: "duplicateChecked", duplicate: false }))?.lifetimeUnits).toBe(1);
+  });
+
+  it("is announced again when a newer epoch takes over, and defended or not as the link changes", () => {
+    const peer = new Peer({ onLink: true, associations: [key(300), key(301)] });
+    peer.register(1);
+    peer.give({ kind: "duplicateChecked", duplicate: false });
+    expect(peer.register(2).map((e) => e.do)).toEqual(["send", "tell"]);
+    expect(peer.register(3, { association: key(301), careOf: B }).map((e) => e.do)).toEqual(["defend", "tunnel", "send", "tell"]);
+    expect(peer.give({ kind: "configure", service: { ...peer.state.service, onLink: false } })).toEqual([{ do: "undefend", home: X }]);
+    expect(peer.give({ kind: "configure", service: { ...peer.state.service, onLink: true } })).toEqual([{ do: "defend", home: X }]);
+  });
+
   it("is looked for again when the answer never came", () => {
     const peer = new Peer({ onLink: true });
     peer.register(1);
@@ -357,11 +388,14 @@ describe("a restart", () => {
     expect(JSON.stringify(saved)).not.toMatch(/"key"/);
 
     const later = peer.wall + 100_000;
-    const { state, effects, wakeAt } = restoreHome(service, saved, 5_000_000, later);
+    const { state, effects, wakeAt } = restoreHome(X, saved, 5_000_000, later);
     expect(effects).toEqual([{ do: "tunnel", home: X, careOf: K }]);
     expect(wakeAt).toBe(5_000_000 + 300_000);
     const after = new Peer(service);
     after.state = state;
+    // Keys are not kept: until the manager gives them again, nobody is answered.
+    expect(dropsOf(after.receive(captured))).toEqual(["home registration before the manager has given its keys"]);
+    expect(after.give({ kind: "configure", service })).toEqual([]);
     after.now = 100_002;
     expect(acknowledgement(after.register(8, { association: key(301) }))?.status).toBe(135);
     expect(acknowledgement(after.register(9))?.status).toBe(129);
@@ -371,7 +405,7 @@ describe("a restart", () => {
   it("does not bring back what has run out, but the fence", () => {
     const peer = new Peer(service);
     peer.register(7, { association: key(301) });
-    const { state, effects } = restoreHome(service, saveHome(peer.state, peer.now, peer.wall), 0, peer.wall + 400_000);
+    const { state, effects } = restoreHome(X, saveHome(peer.state, peer.now, peer.wall), 0, peer.wall + 400_000);
     expect(effects).toEqual([]);
     expect(state).toMatchObject({ phase: "unregistered", newestSpi: 301 });
   });
@@ -380,9 +414,22 @@ describe("a restart", () => {
     const peer = new Peer({ ...service, onLink: true });
     peer.register(1);
     peer.give({ kind: "duplicateChecked", duplicate: false });
-    const { effects, wakeAt } = restoreHome({ ...service, onLink: true }, saveHome(peer.state, peer.now, peer.wall), 0, peer.wall - 1e9);
+    const { effects, wakeAt } = restoreHome(X, saveHome(peer.state, peer.now, peer.wall), 0, peer.wall - 1e9);
     expect(effects.map((e) => e.do)).toEqual(["defend", "tunnel"]);
     expect(wakeAt).toBe(600_000);
+  });
+
+  it("without what was saved takes the newest epoch alone, by message ids from then on", () => {
+    const peer = new Peer(service);
+    peer.register(7, { association: key(301) });
+    const captured = peer.update(8, { association: key(301) });
+    peer.now += 5_000;
+    const after = new Peer(service);
+    after.now = peer.now;
+    after.state = newHomeAfterLoss(service, after.now, after.wall);
+    expect(acknowledgement(after.receive(captured))?.status).toBe(144);
+    expect(acknowledgement(after.register(9))?.status).toBe(129);
+    expect(acknowledgement(after.register(9, { association: key(301) }))?.status).toBe(0);
   });
 
   it("says what is wrong with what it reads", () => {
@@ -392,6 +439,8 @@ describe("a restart", () => {
       ["{}", /not an object/],
       [{ ...good, version: 2 }, /version is 2/],
       [{ ...good, home: "::1" }, /about home address ::1, not 2001:db8:f::1/],
+      [{ ...good, onLink: "yes" }, /onLink/],
+      [{ ...good, maxLifetimeSeconds: 1e9 }, /maxLifetimeSeconds/],
       [{ ...good, newestSpi: -1 }, /newestSpi/],
       [{ ...good, newestTimestamp: 7 }, /newestTimestamp/],
       [{ ...good, binding: { careOf: "nowhere", sequence: 1, spi: 300, expiresAtWall: 1 } }, /careOf/],
@@ -399,8 +448,8 @@ describe("a restart", () => {
       [{ ...good, binding: { careOf: K, sequence: 1, spi: 300, expiresAtWall: null } }, /expiresAtWall/],
     ];
     for (const [saved, message] of bad) {
-      expect(() => restoreHome(service, saved, 0, epoch)).toThrow(SavedHomeError);
-      expect(() => restoreHome(service, saved, 0, epoch)).toThrow(message);
+      expect(() => restoreHome(X, saved, 0, epoch)).toThrow(SavedHomeError);
+      expect(() => restoreHome(X, saved, 0, epoch)).toThrow(message);
     }
   });
 });

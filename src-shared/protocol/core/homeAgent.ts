@@ -12,7 +12,7 @@ import { takeToken, tokenBucket, type TokenBucket } from "./tokenBucket.ts";
 /** What the home agent of one home address is told. */
 export interface HomeService {
   readonly home: Address;
-  /** Keys that may register, one per epoch of the group. The SPI orders them: below the newest one accepted is refused. */
+  /** Keys that may register, one per epoch of the group. The SPI orders them: below the newest one accepted is refused. None: not told yet, after a restart. */
   readonly associations: readonly MobilityKey[];
   /** Longest lifetime granted, 4 to 262140 s. */
   readonly maxLifetimeSeconds: number;
@@ -42,12 +42,19 @@ interface Request {
   readonly careOf: Address;
   readonly association: MobilityKey;
   readonly timestamp: bigint;
+  /** When the prefix of the home address stops being valid; Infinity: never, or not ours to say. */
+  readonly prefixEndsAt: Millis;
 }
 
 export type HomeAgentInput =
-  /** A Binding Update with H set for our home address; `mobilityHeader` as received, `wall` the clock in ms since 1970. */
-  | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array; readonly wall: number }
+  /**
+   * A Binding Update with H set for our home address; `mobilityHeader` as received, `wall` the clock in ms since 1970, `prefixValidMs` what is left
+   * of the valid lifetime of the home address's prefix: absent when it has no end, 0 when the prefix is not (or no longer) on our link.
+   */
+  | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array; readonly wall: number; readonly prefixValidMs?: number }
   | { readonly kind: "duplicateChecked"; readonly duplicate: boolean }
+  /** Something that it asked for (the tunnel) could not be had: what was about to be acknowledged is not bound. The contact asks again. */
+  | { readonly kind: "failed"; readonly reason: string }
   /** New keys or limits; the binding stays. */
   | { readonly kind: "configure"; readonly service: HomeService }
   | { readonly kind: "wake" }
@@ -81,13 +88,15 @@ function expired(state: HomeAgent, now: Millis): Step<HomeAgent> {
 function transition(state: HomeAgent, input: HomeAgentInput, now: Millis): Step<HomeAgent> {
   switch (input.kind) {
     case "packet":
-      return onPacket(state, input.packet, input.mobilityHeader, input.wall, now);
+      return onPacket(state, input, now);
     case "duplicateChecked":
       if (state.phase !== "checking") return drop(state, "duplicate check not awaited");
       if (input.duplicate) return refuse({ ...common(state), phase: "unregistered" }, state.request, bindingStatus.duplicateAddress);
       return register(state, state.request, now);
+    case "failed":
+      return { state: { ...common(state), phase: "unregistered" }, effects: state.phase === "registered" ? removed(state, input.reason) : [] };
     case "configure":
-      return { state: { ...state, service: input.service }, effects: [] };
+      return configure(state, input.service);
     case "wake":
       return { state, effects: [] };
     case "retire":
@@ -95,8 +104,16 @@ function transition(state: HomeAgent, input: HomeAgentInput, now: Millis): Step<
   }
 }
 
+/** The binding stays; whether the address has to be defended may have become another matter. */
+function configure(state: HomeAgent, service: HomeService): Step<HomeAgent> {
+  const { home } = service;
+  const moved = state.phase === "registered" && service.onLink !== state.service.onLink;
+  return { state: { ...state, service }, effects: moved ? [{ do: service.onLink ? "defend" : "undefend", home }] : [] };
+}
+
 /** §10.3.1 with RFC 4285 §5 and §6: form, key, epoch, timestamp; then what is asked for. */
-function onPacket(state: HomeAgent, packet: MobilityPacket, mobilityHeader: Uint8Array, wall: number, now: Millis): Step<HomeAgent> {
+function onPacket(state: HomeAgent, input: Extract<HomeAgentInput, { kind: "packet" }>, now: Millis): Step<HomeAgent> {
+  const { packet, mobilityHeader, wall, prefixValidMs = Infinity } = input;
   const { message: update } = packet;
   if (update.kind !== "bindingUpdate") return drop(state, `${update.kind} is not for a home agent`, packet);
   if (!update.homeRegistration) return drop(state, "binding update: not a home registration", packet);
@@ -105,13 +122,16 @@ function onPacket(state: HomeAgent, packet: MobilityPacket, mobilityHeader: Uint
   if (!isUnicastRoutable(packet.source)) return drop(state, "binding update: source is not a unicast routable address", packet);
   if (update.options.some((option) => option.kind === "nonceIndices")) return drop(state, "binding update: home registration with nonce indices", packet);
 
+  // After a restart: a refusal would only tell the contact that something is wrong, and it asks again anyway.
+  if (state.service.associations.length === 0) return drop(state, "home registration before the manager has given its keys", packet);
+
   const authentication = registrationAuthentication(update);
   // What stands behind the authentication option is not covered by it.
   if (authentication && update.options.at(-1) !== authentication) return drop(state, "binding update: authentication is not the last option", packet);
   const association = state.service.associations.find(({ spi }) => spi === authentication?.spi);
   const careOf = careOfAddress(packet);
   if (!association || !verifyRegistration(packet, mobilityHeader, careOf, association)) return refuseUnproven(state, packet, update, bindingStatus.authenticationFailed, now);
-  return onProvenUpdate(state, { packet, update, careOf, association, timestamp: timestampOf(update) ?? 0n }, wall, now);
+  return onProvenUpdate(state, { packet, update, careOf, association, timestamp: timestampOf(update) ?? 0n, prefixEndsAt: now + prefixValidMs }, wall, now);
 }
 
 function onProvenUpdate(state: HomeAgent, request: Request, wall: number, now: Millis): Step<HomeAgent> {
@@ -132,20 +152,22 @@ function onFreshUpdate(state: HomeAgent, request: Request, now: Millis): Step<Ho
   if (state.phase === "registered" && !isNewerSequence(update.sequence, state.sequence)) return refuse(state, request, bindingStatus.sequenceOutOfWindow, echo(request), state.sequence);
   if (update.lifetimeUnits === 0 || careOf === home) return deregister(state, request);
   if (!isUnicastRoutable(careOf) || careOf === request.packet.destination) return refuse(state, request, bindingStatus.invalidCareOfAddress);
+  if (request.prefixEndsAt - now < LIFETIME_UNIT_S * 1000) return refuse(state, request, bindingStatus.notHomeSubnet);
   if (state.phase === "registered" || !state.service.onLink) return register(state, request, now);
   const again = state.phase === "checking" && now < state.since + CHECK_TIMEOUT_MS;
   const since = again ? state.since : now;
   return { state: { ...common(state), phase: "checking", request, since }, effects: again ? [] : [{ do: "checkDuplicate", home }] };
 }
 
-/** §10.3.1: the lifetime is what is left of the request within our limit. */
+/** §10.3.1: the lifetime is what is left of the request within our limit and the prefix's valid lifetime. A new epoch is announced on the link again. */
 function register(state: HomeAgent, request: Request, now: Millis): Step<HomeAgent> {
-  const { update, careOf, association } = request;
+  const { update, careOf, association, prefixEndsAt } = request;
   const { home, maxLifetimeSeconds, onLink } = state.service;
-  const lifetimeUnits = Math.max(1, Math.min(update.lifetimeUnits, Math.floor(maxLifetimeSeconds / LIFETIME_UNIT_S)));
+  const longestSeconds = Math.min(maxLifetimeSeconds, (prefixEndsAt - now) / 1000);
+  const lifetimeUnits = Math.max(1, Math.min(update.lifetimeUnits, Math.floor(longestSeconds / LIFETIME_UNIT_S)));
   const lifetimeSeconds = lifetimeUnits * LIFETIME_UNIT_S;
   const effects: Effect[] = [];
-  if (state.phase !== "registered" && onLink) effects.push({ do: "defend", home });
+  if (onLink && (state.phase !== "registered" || state.spi !== association.spi)) effects.push({ do: "defend", home });
   if (state.phase !== "registered" || state.careOf !== careOf) effects.push({ do: "tunnel", home, careOf });
   if (update.acknowledge) effects.push(acknowledge(request, bindingStatus.accepted, update.sequence, lifetimeUnits, echo(request)));
   effects.push({ do: "tell", event: { type: "bindingAccepted", role: "homeAgent", home, careOf, sequence: update.sequence, lifetimeSeconds } });

@@ -1,12 +1,16 @@
-import { parseAddress } from "../../net/address.ts";
+import { parseAddress, type Address } from "../../net/address.ts";
 import type { HomeAgent, HomeService } from "./homeAgent.ts";
 import { newHomeAgent } from "./homeAgent.ts";
+import { LIFETIME_UNIT_S } from "./limits.ts";
 import type { Effect, Millis, Step } from "./step.ts";
+import { ntpTimestamp } from "./timestamp.ts";
 
 /** What must outlive a restart of the home agent: the fence, the replay memory and the binding. Holds no keys. JSON as it is. */
 export interface SavedHome {
   readonly version: 1;
   readonly home: string;
+  readonly maxLifetimeSeconds: number;
+  readonly onLink: boolean;
   readonly newestSpi: number;
   /** A 64-bit number in decimal. */
   readonly newestTimestamp: string;
@@ -22,19 +26,20 @@ export class SavedHomeError extends Error {
 /** To be written after each step that changed it. `wall` is the clock in ms since 1970. */
 export function saveHome(state: HomeAgent, now: Millis, wall: number): SavedHome {
   const binding = state.phase === "registered" ? { careOf: state.careOf, sequence: state.sequence, expiresAtWall: wall + (state.expiresAt - now), spi: state.spi } : null;
-  return { version: 1, home: state.service.home, newestSpi: state.newestSpi, newestTimestamp: String(state.newestTimestamp), binding };
+  const { home, maxLifetimeSeconds, onLink } = state.service;
+  return { version: 1, home, maxLifetimeSeconds, onLink, newestSpi: state.newestSpi, newestTimestamp: String(state.newestTimestamp), binding };
 }
 
 /**
  * A home agent as it was saved; the effects set up what its data plane had. A binding that has run out meanwhile is not restored, the fence always is.
- * Throws SavedHomeError naming what is wrong; then start with `newHomeAgent`, and know that older epochs are not shut out until a newer one registers.
+ * It has no keys until `configure` brings them. Throws SavedHomeError naming what is wrong; then start with `newHomeAfterLoss`.
  */
-export function restoreHome(service: HomeService, saved: unknown, now: Millis, wall: number): Step<HomeAgent> {
-  const { newestSpi, newestTimestamp, binding } = checked(saved, service);
+export function restoreHome(home: Address, saved: unknown, now: Millis, wall: number): Step<HomeAgent> {
+  const { newestSpi, newestTimestamp, binding, maxLifetimeSeconds, onLink } = checked(saved, home);
+  const service: HomeService = { home, associations: [], maxLifetimeSeconds, onLink };
   const base = { ...newHomeAgent(service, now), newestSpi, newestTimestamp: BigInt(newestTimestamp) };
   const leftMs = binding ? binding.expiresAtWall - wall : 0;
   if (!binding || leftMs <= 0) return { state: base, effects: [] };
-  const { home, onLink, maxLifetimeSeconds } = service;
   const careOf = parseAddress(binding.careOf);
   // A wall clock that was set back must not prolong it without bound.
   const expiresAt = now + Math.min(leftMs, maxLifetimeSeconds * 1000);
@@ -43,10 +48,21 @@ export function restoreHome(service: HomeService, saved: unknown, now: Millis, w
   return { state: { ...base, phase: "registered", careOf, sequence, expiresAt, spi }, effects: [...defend, { do: "tunnel", home, careOf }], wakeAt: expiresAt };
 }
 
-function checked(saved: unknown, service: HomeService): SavedHome {
+/**
+ * When what was saved is lost: only the newest epoch that we are told of may register, and only by a message id younger than `wall`, so that nothing
+ * from before can be replayed. A contact whose clock is behind is told ours (status 144) and follows it.
+ */
+export function newHomeAfterLoss(service: HomeService, now: Millis, wall: number): HomeAgent {
+  const newestSpi = Math.max(0, ...service.associations.map(({ spi }) => spi));
+  return { ...newHomeAgent(service, now), newestSpi, newestTimestamp: ntpTimestamp(wall) };
+}
+
+function checked(saved: unknown, home: Address): SavedHome {
   const s = record(saved, "the whole");
   if (s.version !== 1) throw new SavedHomeError(`version is ${String(s.version)}, this agent reads 1`);
-  if (s.home !== service.home) throw new SavedHomeError(`it is about home address ${String(s.home)}, not ${service.home}`);
+  if (s.home !== home) throw new SavedHomeError(`it is about home address ${String(s.home)}, not ${home}`);
+  if (typeof s.onLink !== "boolean") throw new SavedHomeError("onLink is neither true nor false");
+  whole(s.maxLifetimeSeconds, "maxLifetimeSeconds", 0xffff * LIFETIME_UNIT_S);
   whole(s.newestSpi, "newestSpi", 0xffffffff);
   if (typeof s.newestTimestamp !== "string" || !/^\d{1,20}$/.test(s.newestTimestamp)) throw new SavedHomeError("newestTimestamp is not a decimal number");
   if (s.binding !== null) {
