@@ -7,12 +7,14 @@ import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
 import { describe } from "../src-shared/protocol/wire/describe.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
 import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.ts";
+import { AgentError } from "./agentError.ts";
 import { Answers, type WayOut } from "./answers.ts";
 import { Drops } from "./drops.ts";
+import { HomeAgentRole, type HomePorts } from "./homeAgent/role.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
-import type { Clock, DataPlane, ServiceProvider, Signalling } from "./ports.ts";
+import type { Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling } from "./ports.ts";
 import { PeerErrors } from "./peerErrors.ts";
-import { CorrespondentRole, HomeAgentRole, RegistrationRole, type RolePorts } from "./roles.ts";
+import { CorrespondentRole, RegistrationRole, type RolePorts } from "./roles.ts";
 
 export interface EngineOptions {
   readonly host: string;
@@ -25,20 +27,13 @@ export interface EngineOptions {
   readonly planeReason: string;
   readonly signalling: Signalling;
   readonly services: ServiceProvider;
+  readonly homeLinks: HomeLinks;
+  readonly homeStore: HomeStore;
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: (event: AgentEvent) => void;
   /** Ends the process after `stop`. */
   readonly exit: () => void;
-}
-
-/** A request that this agent, as it stands, cannot carry out. `code` is stable. */
-export class AgentError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
 }
 
 type Handlers = { readonly [N in AgentCallName]: (args: ReturnType<(typeof agentCalls)[N]["args"]["parse"]>) => Promise<AgentValue<N>> };
@@ -50,6 +45,7 @@ export class Engine {
   readonly #ports: RolePorts;
   readonly #answers: Answers;
   readonly #peerErrors: PeerErrors;
+  readonly #homePorts: HomePorts;
   readonly #groups = new Map<string, Membership>();
   readonly #registrations = new Map<string, RegistrationRole>();
   readonly #homes = new Map<Address, HomeAgentRole>();
@@ -72,9 +68,23 @@ export class Engine {
     };
     this.#answers = new Answers({ clock: options.clock, send: (bytes) => options.signalling.send(bytes), drop: (reason, detail) => this.#drops.add(reason, undefined, detail) });
     this.#peerErrors = new PeerErrors({ own: options.address, groups: () => [...this.#groups.values()], correspondent: () => this.#correspondent, drop: this.#ports.drop });
+    this.#homePorts = { ...this.#ports, links: options.homeLinks, store: options.homeStore, own: options.address };
     options.signalling.onPacket((bytes, at) => this.#receive(bytes, at));
     options.signalling.onError((bytes) => this.#guarded("ICMPv6 error", () => this.#peerErrors.onIcmpError(bytes)));
     this.tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
+    this.#restoreHomes();
+  }
+
+  /** What a killed or updated agent served as home agent goes on as far as it can without keys. One that cannot be restored is told, and no reason to end. */
+  #restoreHomes(): void {
+    for (const home of this.#options.homeStore.list()) {
+      try {
+        const role = HomeAgentRole.restore(home, this.#homePorts);
+        if (role) this.#homes.set(home, role);
+      } catch (error) {
+        this.tell({ type: "log", level: "error", text: `home address ${home} could not be restored: ${(error as Error).message}` });
+      }
+    }
   }
 
   /** Leaves all groups, takes X away, removes what the data plane made. Never throws; says what could not be undone. */
@@ -114,12 +124,13 @@ export class Engine {
       const home = parseAddress(config.homeAddress);
       const existing = this.#homes.get(home);
       if (existing) existing.update(config);
-      else this.#homes.set(home, new HomeAgentRole(config, this.#ports));
+      else this.#homes.set(home, HomeAgentRole.start(config, this.#homePorts));
       return {};
     },
     retireHome: async ({ homeAddress }) => {
       const home = parseAddress(homeAddress);
-      this.#homes.get(home)?.close();
+      this.#homes.get(home)?.retire();
+      this.#options.homeStore.remove(home); // also what could not be restored
       this.#homes.delete(home);
       return {};
     },

@@ -16,6 +16,8 @@ import { chooseDataPlane, type DataPlanePreference } from "./dataplane/choose.ts
 import { LinuxSignalling } from "./dataplane/signalling.ts";
 import { cleanUp } from "./dataplane/steering.ts";
 import { Engine } from "./engine.ts";
+import { FileHomeStore } from "./homeAgent/fileStore.ts";
+import { LinuxHomeLinks } from "./linux/homeLinks.ts";
 import type { Clock } from "./ports.ts";
 import { rehearse } from "./rehearsal.ts";
 import type { Log } from "./services/adapterProcess.ts";
@@ -115,6 +117,8 @@ async function run(args: readonly string[]): Promise<number> {
       planeReason: reason,
       signalling,
       services,
+      homeLinks: new LinuxHomeLinks(values.interface),
+      homeStore: new FileHomeStore(dir),
       clock,
       random: (length) => new Uint8Array(randomBytes(length)),
       emit: (event) => outbox.put(event),

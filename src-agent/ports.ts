@@ -102,6 +102,36 @@ export interface Signalling {
   close(): void;
 }
 
+/** The link of the data interface as a home link (RFC 6275 §10.4.1): home addresses on it are other nodes' neighbours. */
+export interface HomeLinks {
+  /** Milliseconds left of the valid lifetime of the prefix of ours, on the link, that `home` lies in (Infinity: for ever); undefined when it lies in none. */
+  prefixValidMs(home: Address): number | undefined;
+  /**
+   * From here on the link's Neighbor Discovery about `home` is heard: `onPacket` gets each packet from its IPv6 header on, not yet checked, and the
+   * link-layer address it came from. Throws an error that names what failed.
+   */
+  open(home: Address, onPacket: (packet: Uint8Array, from: Uint8Array) => void): HomeLinkSocket;
+}
+
+export interface HomeLinkSocket {
+  /** Ours on that link, 6 bytes. */
+  readonly linkLayer: Uint8Array;
+  /** `packet` as it is; `to` is the link-layer address of a unicast destination. Throws an error naming the system call that failed. */
+  send(packet: Uint8Array, to?: Uint8Array): void;
+  close(): void;
+}
+
+/** Where home agents keep what must outlive a restart of the agent. Nothing in it is secret, and nobody else may write it. */
+export interface HomeStore {
+  /** Home addresses of which something is kept, readable or not. */
+  list(): readonly Address[];
+  /** What was kept for `home`, undefined when nothing is; throws an error that says what is wrong with it. */
+  load(home: Address): unknown;
+  /** On the disk before it returns. Throws; what was kept before can then no longer be read, so that nobody takes it for the newest. */
+  save(home: Address, saved: unknown): void;
+  remove(home: Address): void;
+}
+
 /** The engine's clocks: monotonic milliseconds (the host's CLOCK_MONOTONIC, with fractions) and wall-clock milliseconds since 1970. */
 export interface Clock {
   mono(): number;

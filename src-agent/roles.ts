@@ -1,10 +1,8 @@
-import type { HomeConfig } from "../src-shared/api/control.ts";
 import type { AgentEventBody } from "../src-shared/api/events.ts";
-import { parseAddress, type Address } from "../src-shared/net/address.ts";
+import type { Address } from "../src-shared/net/address.ts";
 import { correspond, newCorrespondent, type CorrespondentInput } from "../src-shared/protocol/core/correspondent.ts";
 import type { Correspondent } from "../src-shared/protocol/core/correspondentState.ts";
 import type { GroupView } from "../src-shared/protocol/core/group/effects.ts";
-import { newHomeAgent, serveHome, type HomeAgent, type HomeAgentInput } from "../src-shared/protocol/core/homeAgent.ts";
 import { newRegistration, registerHome, type Registration, type RegistrationInput } from "../src-shared/protocol/core/registration.ts";
 import type { Effect, Millis, Random, Step } from "../src-shared/protocol/core/step.ts";
 import type { MobilityKey } from "../src-shared/protocol/wire/authenticator.ts";
@@ -21,27 +19,52 @@ export interface RolePorts {
   readonly drop: (reason: string, packet?: MobilityPacket) => void;
 }
 
+/** What a role does otherwise than the others. */
+interface MachineHooks<S> {
+  /** Called with each new state before anything is done about it. */
+  readonly settled?: (state: S) => void;
+  readonly perform?: (effect: Effect) => void;
+}
+
 /** One pure state machine on the real world: input, step, effects, next wake. */
-class Machine<S, I> {
+export class Machine<S, I> {
   state: S;
   readonly #transition: (state: S, input: I, now: Millis) => Step<S>;
   readonly #wake: I;
   readonly #ports: RolePorts;
+  readonly #settled: (state: S) => void;
+  readonly #perform: (effect: Effect) => void;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(state: S, transition: (state: S, input: I, now: Millis) => Step<S>, wake: I, ports: RolePorts) {
+  constructor(state: S, transition: (state: S, input: I, now: Millis) => Step<S>, wake: I, ports: RolePorts, hooks: MachineHooks<S> = {}) {
     this.state = state;
     this.#transition = transition;
     this.#wake = wake;
     this.#ports = ports;
+    this.#settled = hooks.settled ?? (() => {});
+    this.#perform = hooks.perform ?? ((effect) => perform(effect, ports));
   }
 
   input(input: I): void {
-    const { state, effects, wakeAt } = this.#transition(this.state, input, this.#ports.clock.mono());
+    this.take(this.#transition(this.state, input, this.#ports.clock.mono()));
+  }
+
+  /** A step that came about otherwise than by an input: the one that restores a machine. */
+  take({ state, effects, wakeAt }: Step<S>): void {
     this.state = state;
-    for (const effect of effects) perform(effect, this.#ports);
+    this.#settled(state);
+    for (const effect of effects) this.#perform(effect);
     if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = wakeAt === undefined || wakeAt === Infinity ? null : setTimeout(() => this.input(this.#wake), wait(wakeAt - this.#ports.clock.mono()));
+    this.#timer = wakeAt === undefined || wakeAt === Infinity ? null : setTimeout(() => this.#wakeUp(), timerWait(wakeAt - this.#ports.clock.mono()));
+  }
+
+  /** Nobody is there to take what is thrown: it is told, and must not end the agent. */
+  #wakeUp(): void {
+    try {
+      this.input(this.#wake);
+    } catch (error) {
+      this.#ports.tell({ type: "log", level: "error", text: ((error as Error).stack ?? String(error)).slice(0, 4000) });
+    }
   }
 
   end(): void {
@@ -50,11 +73,11 @@ class Machine<S, I> {
 }
 
 /** Timers fire a little early now and then and cannot sleep longer than 2^31 ms: round up, and wake in between. */
-function wait(ms: Millis): number {
+export function timerWait(ms: Millis): number {
   return Math.min(0x7fffffff, Math.max(1, Math.ceil(ms)));
 }
 
-function perform(effect: Effect, ports: RolePorts): void {
+export function perform(effect: Effect, ports: RolePorts): void {
   switch (effect.do) {
     case "send":
       ports.send(effect.packet);
@@ -74,7 +97,7 @@ function perform(effect: Effect, ports: RolePorts): void {
     case "checkDuplicate":
     case "defend":
     case "undefend":
-      throw new Error(`"${effect.do}" needs a home prefix on a link of this node; here home prefixes are routed`);
+      throw new Error(`"${effect.do}" is a home agent's business`);
   }
 }
 
@@ -108,48 +131,6 @@ export class CorrespondentRole {
     this.#machine.input({ kind: "end" });
     this.#machine.end();
   }
-}
-
-/** This host as the home agent of one home address whose prefix is routed here (§10). */
-export class HomeAgentRole {
-  readonly #machine: Machine<HomeAgent, HomeAgentInput>;
-  readonly #ports: RolePorts;
-
-  constructor(config: HomeConfig, ports: RolePorts) {
-    this.#ports = ports;
-    this.#machine = new Machine<HomeAgent, HomeAgentInput>(newHomeAgent(serviceOf(config), ports.clock.mono()), serveHome, { kind: "wake" }, ports);
-  }
-
-  /** New keys or limits; the binding stays. */
-  update(config: HomeConfig): void {
-    this.#machine.input({ kind: "configure", service: serviceOf(config) });
-  }
-
-  onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
-    this.#machine.input({ kind: "packet", packet, mobilityHeader, wall: this.#ports.clock.wall() });
-  }
-
-  inspect(): Record<string, unknown> {
-    const { state } = this.#machine;
-    const { home } = state.service;
-    if (state.phase !== "registered") return { home, phase: state.phase };
-    const { careOf, sequence, expiresAt, spi } = state;
-    return { home, phase: state.phase, careOf, sequence, spi, forMs: expiresAt - this.#ports.clock.mono() };
-  }
-
-  close(): void {
-    this.#machine.input({ kind: "retire" });
-    this.#machine.end();
-  }
-}
-
-function serviceOf(config: HomeConfig): HomeAgent["service"] {
-  return {
-    home: parseAddress(config.homeAddress),
-    associations: config.associations.map(({ spi, key }) => ({ spi, key: new Uint8Array(Buffer.from(key, "base64")) })),
-    maxLifetimeSeconds: config.maxLifetimeSeconds,
-    onLink: false,
-  };
 }
 
 /** Home registrations last this long; the home agent may grant less. */

@@ -43,12 +43,13 @@ export function removeAddress(netlink: Netlink, index: number, address: Address)
   return netlink.attempt(RTM_DELADDR, 0, body, `remove address ${address}`, ["EADDRNOTAVAIL", "ENODEV"]);
 }
 
-/** Every IPv6 address of this host, with the device that has it. */
-export function listAddresses(netlink: Netlink): { index: number; address: Address; prefixLength: number }[] {
+/** Every IPv6 address of this host, with the device that has it, and how much longer it (with its prefix) is valid: Infinity when for ever. */
+export function listAddresses(netlink: Netlink): { index: number; address: Address; prefixLength: number; validSeconds: number }[] {
   return netlink.dump(RTM_GETADDR, addressMessage(0, 0, []), "list addresses").flatMap((message) => {
     const attributes = parseAttributes(message, 8);
     const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
     if (message[0] !== AF_INET6 || bytes?.length !== 16) return [];
-    return [{ index: message.readUInt32LE(4), address: formatAddress(bytes), prefixLength: message[1] as number }];
+    const valid = attributes.get(IFA_CACHEINFO)?.readUInt32LE(4) ?? FOREVER;
+    return [{ index: message.readUInt32LE(4), address: formatAddress(bytes), prefixLength: message[1] as number, validSeconds: valid === FOREVER ? Infinity : valid }];
   });
 }

@@ -9,6 +9,8 @@ export interface GroupDefinition {
   readonly id: string;
   readonly homeAddress: string;
   readonly homeAgent: string;
+  /** Whether the home address is on the home agent's link or routed to it, where that is known; else its agent finds out. */
+  readonly homeLink?: "onLink" | "routed";
   readonly contact: string;
   readonly backups: readonly string[];
   readonly members: readonly string[];
@@ -39,7 +41,7 @@ export async function formGroup(group: GroupDefinition, epoch: number, hosts: Gr
   const standing = watchStanding(group, hosts);
   try {
     await Promise.all(group.correspondents.map((host) => hosts.call(host, "serveCorrespondent", {})));
-    await hosts.call(group.homeAgent, "serveHome", { homeAddress: group.homeAddress, associations: [registration], maxLifetimeSeconds });
+    await hosts.call(group.homeAgent, "serveHome", { homeAddress: group.homeAddress, associations: [registration], maxLifetimeSeconds, ...(group.homeLink && { homeLink: group.homeLink }) });
     const members = group.members.map((name) => ({ name, address: hosts.addressOf(name), port: defaults.memberPort }));
     const join = async (name: string): Promise<void> => {
       const { publicKey } = await hosts.call(name, "memberKey", { group: group.id });

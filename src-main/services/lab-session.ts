@@ -3,6 +3,7 @@ import { defaults } from "../../src-shared/api/control.ts";
 import type { AgentEvent } from "../../src-shared/api/events.ts";
 import type { ScenarioGroup, ServedFile } from "../../src-shared/api/scenario.ts";
 import { parseAddress } from "../../src-shared/net/address.ts";
+import { parsePrefix, prefixContains } from "../../src-shared/net/prefix.ts";
 import { Problem } from "../problem.ts";
 import type { SshConnection } from "../ssh/connection.ts";
 import type { HostHandle, LinkSetting, Testbed } from "../testbeds/testbed.ts";
@@ -132,6 +133,7 @@ export class HostsSession implements LabSession {
       id: group.id,
       homeAddress: group.address,
       homeAgent: group.homeAgent,
+      ...(this.#isRoutedTo(group.homeAgent, group.address) && { homeLink: "routed" }),
       contact: group.contact,
       backups: group.backups,
       members: group.members,
@@ -153,6 +155,12 @@ export class HostsSession implements LabSession {
   async close(): Promise<void> {
     for (const id of this.#groups.keys()) await this.dissolveGroup(id).catch(() => {});
     await Promise.all(this.#servers.splice(0).map((server) => server.stop()));
+  }
+
+  /** A testbed that made its network knows that it routes the home prefix to this host. */
+  #isRoutedTo(host: string, address: string): boolean {
+    const { home } = this.#testbed;
+    return home?.host === host && prefixContains(parsePrefix(home.prefix), parseAddress(address));
   }
 
   #serviceOn(member: string, service: ScenarioGroup["services"][number], origins: Readonly<Record<string, Readonly<Record<string, string>>>>): ServiceConfig {

@@ -49,6 +49,11 @@ export const homeConfig = z.object({
   /** Valid registrations by epoch: an SPI below the newest one accepted is refused. */
   associations: z.array(z.object({ spi: z.number().int().min(256), key })).min(1),
   maxLifetimeSeconds: z.number().int().min(8).max(65535 * 4),
+  /**
+   * Where packets for the home address are: `onLink`, on the link of the home agent's data interface, which then has to defend it there (RFC 6275
+   * §10.4.1); `routed`, sent to the home agent by a router. `auto`: on the link when a prefix of that interface covers it.
+   */
+  homeLink: z.enum(["auto", "onLink", "routed"]).default("auto"),
 });
 export type HomeConfig = z.infer<typeof homeConfig>;
 

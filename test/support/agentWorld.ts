@@ -20,6 +20,8 @@ export interface WorldHost {
   readonly events: AgentEvent[];
   agent: ChildProcess | null;
   control: Socket | null;
+  /** What the agent printed last. */
+  said: string;
 }
 
 /**
@@ -27,13 +29,14 @@ export interface WorldHost {
  * itself. `close` removes everything, also after a failure half-way.
  */
 export class AgentWorld {
-  readonly homeAddress = "2001:db8:f::1";
+  readonly homeAddress: string;
   readonly hosts = new Map<string, WorldHost>();
   readonly #prefix: string;
   readonly #directory: string;
   #nextId = 1;
 
-  constructor(prefix: string) {
+  constructor(prefix: string, homeAddress = "2001:db8:f::1") {
+    this.homeAddress = homeAddress;
     this.#prefix = prefix;
     this.#directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
   }
@@ -58,7 +61,7 @@ export class AgentWorld {
     for (const [i, name] of names.entries()) {
       const [ns, router] = [this.namespace(name), this.namespace("r")];
       const prefix = `2001:db8:${i + 1}`;
-      this.hosts.set(name, { name, address: `${prefix}::1`, events: [], agent: null, control: null });
+      this.hosts.set(name, { name, address: `${prefix}::1`, events: [], agent: null, control: null, said: "" });
       ip("netns", "add", ns);
       sysctl(name, ...quiet);
       ip("-n", ns, "link", "set", "lo", "up");
@@ -72,6 +75,43 @@ export class AgentWorld {
     }
   }
 
+  /** Puts a switch between the router and `host`, and stock hosts on the same link: no agent, addresses ::51, ::52, … of its prefix. */
+  shareLink(host: string, neighbours: readonly string[]): void {
+    const ip = (...args: string[]) => execFileSync("ip", args);
+    const router = this.namespace("r");
+    const prefix = this.host(host).address.replace(/::1$/, "");
+    ip("-n", router, "link", "add", "switch", "type", "bridge", "mcast_snooping", "0");
+    ip("-n", router, "link", "set", "switch", "up");
+    ip("-n", router, "addr", "del", `${prefix}::ff/64`, "dev", `to-${host}`);
+    ip("-n", router, "link", "set", `to-${host}`, "master", "switch");
+    ip("-n", router, "addr", "add", `${prefix}::ff/64`, "dev", "switch", "nodad");
+    // Gone with the address.
+    if (host === "h") ip("-n", router, "route", "replace", "2001:db8:f::/64", "via", `${prefix}::1`);
+    for (const [i, name] of neighbours.entries()) {
+      const ns = this.namespace(name);
+      const address = `${prefix}::5${i + 1}`;
+      this.hosts.set(name, { name, address, events: [], agent: null, control: null, said: "" });
+      ip("netns", "add", ns);
+      execFileSync("ip", ["netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.all.accept_ra=0"]);
+      ip("-n", ns, "link", "set", "lo", "up");
+      ip("-n", router, "link", "add", `to-${name}`, "type", "veth", "peer", "name", "eth0", "netns", ns);
+      ip("-n", router, "link", "set", `to-${name}`, "master", "switch", "up");
+      ip("-n", ns, "addr", "add", `${address}/64`, "dev", "eth0", "nodad");
+      ip("-n", ns, "link", "set", "eth0", "up");
+      ip("-n", ns, "route", "add", "default", "via", `${prefix}::ff`);
+    }
+  }
+
+  /** What a command in a host's namespace prints. */
+  exec(name: string, ...command: readonly string[]): string {
+    return execFileSync("ip", ["netns", "exec", this.namespace(name), ...command], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  /** The run directory of a host's agent; it stays when the agent ends. */
+  directory(name: string): string {
+    return join(this.#directory, name);
+  }
+
   host(name: string): WorldHost {
     const host = this.hosts.get(name);
     if (!host) throw new Error(`no host ${name}`);
@@ -81,18 +121,18 @@ export class AgentWorld {
   /** Starts the agent of a host and waits until it answers. */
   async startAgent(name: string, dataPlane: "ebpf" | "userspace"): Promise<void> {
     const host = this.host(name);
-    const dir = join(this.#directory, name);
+    const dir = this.directory(name);
     const args = ["run", "--dir", dir, "--host", name, "--interface", "eth0", "--address", host.address, "--data-plane", dataPlane];
     host.agent = spawn("ip", ["netns", "exec", this.namespace(name), process.execPath, join(root, "out/agent/agent.mjs"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    let said = "";
-    host.agent.stdout?.on("data", (chunk: Buffer) => (said += chunk.toString()));
-    host.agent.stderr?.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    const hear = (chunk: Buffer): void => void (host.said = (host.said + chunk.toString()).slice(-20_000));
+    host.agent.stdout?.on("data", hear);
+    host.agent.stderr?.on("data", hear);
     for (let attempt = 0; attempt < 800 && !host.control; attempt++) {
-      if (host.agent.exitCode !== null) throw new Error(`agent ${name} ended: ${said}`);
+      if (host.agent.exitCode !== null) throw new Error(`agent ${name} ended: ${host.said}`);
       host.control = await dial(join(dir, "control.sock"));
       if (!host.control) await pause(50);
     }
-    if (!host.control) throw new Error(`agent ${name} does not answer: ${said}`);
+    if (!host.control) throw new Error(`agent ${name} does not answer: ${host.said}`);
     createInterface({ input: host.control }).on("line", (line) => this.#receive(host, line));
   }
 
@@ -120,44 +160,53 @@ export class AgentWorld {
 
   /** Forms one group: home agent `h`, the named members (the first is the contact), correspondents; resolves when registered and linked. */
   async formGroup(members: readonly string[], correspondents: readonly string[], services: GroupConfig["services"]): Promise<void> {
-    const authority = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-    x509.cryptoProvider.set(globalThis.crypto);
-    const ca = await x509.X509CertificateGenerator.createSelfSigned({ name: "CN=group", keys: authority, signingAlgorithm: algorithm, extensions: [new x509.BasicConstraintsExtension(true, 0, true)] });
-    const registration = { spi: 1000, key: randomBytes(32).toString("base64") };
+    const registration = this.newKey(1000);
     await this.call("h", "serveHome", { homeAddress: this.homeAddress, associations: [registration], maxLifetimeSeconds: 420 });
     for (const name of correspondents) await this.call(name, "serveCorrespondent", {});
-    for (const name of members) {
-      const { publicKey } = await this.call(name, "memberKey", { group: "g" });
-      const certificate = await x509.X509CertificateGenerator.create({
-        subject: `CN=${name}`,
-        issuer: ca.subject,
-        publicKey: new x509.PublicKey(x509.PemConverter.decodeFirst(publicKey)),
-        signingKey: authority.privateKey,
-        signingAlgorithm: algorithm,
-        extensions: [new x509.SubjectAlternativeNameExtension([{ type: "url", value: `urn:anycast-lab:group:g:member:${name}` }])],
-      });
-      await this.call(name, "join", {
-        id: "g",
-        homeAddress: this.homeAddress,
-        homeAgent: this.host("h").address,
-        self: name,
-        contact: members[0] as string,
-        backups: [],
-        members: members.map((m) => ({ name: m, address: this.host(m).address, port: 7135 })),
-        services,
-        epoch: 1,
-        ...(name === members[0] ? { registration } : {}),
-        authority: ca.toString("pem"),
-        certificate: certificate.toString("pem"),
-      });
-    }
+    for (const name of members) await this.join(name, members, services, name === members[0] ? registration : undefined);
     const linked = (name: string) => this.host(name).events.filter((e) => e.body.type === "memberUp").length >= members.length - 1;
     await until(() => members.every(linked) && this.host(members[0] as string).events.some((e) => e.body.type === "homeRegistered"), "the group to stand", () => this.describe());
   }
 
+  newKey(spi: number): { spi: number; key: string } {
+    return { spi, key: randomBytes(32).toString("base64") };
+  }
+
+  #authority: Promise<{ readonly keys: webcrypto.CryptoKeyPair; readonly certificate: x509.X509Certificate }> | null = null;
+
+  /** Has a host join the group of `members`, whose first is the contact. */
+  async join(name: string, members: readonly string[], services: GroupConfig["services"], registration: GroupConfig["registration"]): Promise<void> {
+    this.#authority ??= newAuthority();
+    const { keys, certificate: ca } = await this.#authority;
+    const { publicKey } = await this.call(name, "memberKey", { group: "g" });
+    const certificate = await x509.X509CertificateGenerator.create({
+      subject: `CN=${name}`,
+      issuer: ca.subject,
+      publicKey: new x509.PublicKey(x509.PemConverter.decodeFirst(publicKey)),
+      signingKey: keys.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [new x509.SubjectAlternativeNameExtension([{ type: "url", value: `urn:anycast-lab:group:g:member:${name}` }])],
+    });
+    await this.call(name, "join", {
+      id: "g",
+      homeAddress: this.homeAddress,
+      homeAgent: this.host("h").address,
+      self: name,
+      contact: members[0] as string,
+      backups: [],
+      members: members.map((m) => ({ name: m, address: this.host(m).address, port: 7135 })),
+      services,
+      epoch: 1,
+      ...(registration ? { registration } : {}),
+      authority: ca.toString("pem"),
+      certificate: certificate.toString("pem"),
+    });
+  }
+
   /** Every event so far, for a failing test's message. */
   describe(): string {
-    return [...this.hosts.values()].map((h) => `${h.name}: ${h.events.map((e) => JSON.stringify(e.body)).join("\n   ")}`).join("\n");
+    const end = (h: WorldHost): string => (h.agent && h.agent.exitCode !== null ? `\n   its agent has ended: ${h.said}` : "");
+    return [...this.hosts.values()].map((h) => `${h.name}: ${h.events.map((e) => JSON.stringify(e.body)).join("\n   ")}${end(h)}`).join("\n");
   }
 
   async stopAgent(name: string): Promise<void> {
@@ -167,6 +216,17 @@ export class AgentWorld {
     if (!host.agent || host.agent.exitCode !== null) return;
     const ended = new Promise<void>((resolve) => host.agent?.once("exit", () => resolve()));
     host.agent.kill("SIGTERM");
+    await ended;
+  }
+
+  /** SIGKILL: nothing is said and nothing tidied up. */
+  async killAgent(name: string): Promise<void> {
+    const host = this.host(name);
+    host.control?.destroy();
+    host.control = null;
+    const ended = new Promise<void>((resolve) => host.agent?.once("exit", () => resolve()));
+    // `ip netns exec` has replaced itself by the agent.
+    host.agent?.kill("SIGKILL");
     await ended;
   }
 
@@ -195,6 +255,13 @@ export class AgentWorld {
       readFileSync(`/proc/sys/net/ipv6/conf/all/forwarding`, "utf8"),
     ].join("---\n");
   }
+}
+
+async function newAuthority(): Promise<{ readonly keys: webcrypto.CryptoKeyPair; readonly certificate: x509.X509Certificate }> {
+  x509.cryptoProvider.set(globalThis.crypto);
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({ name: "CN=group", keys, signingAlgorithm: algorithm, extensions: [new x509.BasicConstraintsExtension(true, 0, true)] });
+  return { keys, certificate };
 }
 
 export function pause(ms: number): Promise<void> {
