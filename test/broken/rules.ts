@@ -8,6 +8,7 @@ export interface BrokenRule {
 
 const core = "src-shared/protocol/core";
 const rule = (name: string, file: string, from: string, to: string): BrokenRule => ({ rule: name, file: `${core}/${file}`, from, to });
+const elsewhere = (name: string, file: string, from: string, to: string): BrokenRule => ({ rule: name, file, from, to });
 
 /** Each of these must make the suite go red (test/broken/run.ts). */
 export const brokenRules: readonly BrokenRule[] = [
@@ -79,4 +80,26 @@ export const brokenRules: readonly BrokenRule[] = [
   rule("lifetimes count from the first transmission", "registration.ts", "const start = state.asking.firstSentAt;", "const start = now;"),
   rule("refresh in good time", "registration.ts", "lifetimeMs - REFRESH_BEFORE_MS)", "lifetimeMs)"),
   rule("unsigned refusals end nothing", "registration.ts", "if (!authentication) return isOurs", "if (!authentication) return isOurs && refusesBinding(message.status) ? onRefusal(state, message) : isOurs"),
+  rule("home agent: lifetimes end with the prefix", "homeAgent.ts", "Math.min(maxLifetimeSeconds, (prefixEndsAt - now) / 1000)", "maxLifetimeSeconds"),
+  rule("home agent: 132 when the prefix is not valid any more", "homeAgent.ts", "if (request.prefixEndsAt - now < LIFETIME_UNIT_S * 1000)", "if (false)"),
+  rule("home agent: a takeover is announced on the link", "homeAgent.ts", '(state.phase !== "registered" || state.spi !== association.spi)', 'state.phase !== "registered"'),
+  rule("home agent: nobody is answered before the keys are there", "homeAgent.ts", "if (state.service.associations.length === 0)", "if (false)"),
+  rule("home agent: after a loss no older epoch", "savedHome.ts", "newestSpi, newestTimestamp: ntpTimestamp(wall) };", "newestTimestamp: ntpTimestamp(wall) };"),
+  rule("home agent: after a loss no older message", "savedHome.ts", "newestSpi, newestTimestamp: ntpTimestamp(wall) };", "newestSpi };"),
+  rule("home link: a duplicate check listens for a second", "homeLink.ts", "RETRANS_TIMER_MS = 1_000", "RETRANS_TIMER_MS = 100"),
+  rule("home link: whoever has the address answers the check", "homeLink.ts", 'effects: [{ do: "checked", duplicate: true }]', 'effects: [{ do: "checked", duplicate: false }]'),
+  rule("home link: a node that resolves the address has it not", "homeLink.ts", "if (!isUnspecified(source)) return drop", "if (false) return drop"),
+  rule("home link: our own solicitation is nobody else's", "homeLink.ts", "if (message.nonce?.length === state.nonce.length &&", "if (false &&"),
+  rule("home link: three unsolicited advertisements", "homeLink.ts", "MAX_NEIGHBOR_ADVERTISEMENT = 3", "MAX_NEIGHBOR_ADVERTISEMENT = 1"),
+  rule("home link: unsolicited advertisements override", "homeLink.ts", "{ solicited: false, override: true }", "{ solicited: false, override: false }"),
+  rule("home link: a proxy answers without override", "homeLink.ts", "{ solicited: !detection, override: false }", "{ solicited: !detection, override: true }"),
+  rule("home link: a proxy is no router", "homeLink.ts", "router: false, ...flags", "router: true, ...flags"),
+  rule("home link: who is about to take the address hears by way of all nodes", "homeLink.ts", "detection ? ALL_NODES : source", "source"),
+  rule("home link: answers are limited", "homeLink.ts", "return taken ? answer(", "return true ? answer("),
+  rule("home link: silent once it is given up", "homeLink.ts", 'if (state.phase === "idle") return drop(state, "neighbor discovery about a home address that is not defended");', ""),
+  elsewhere("neighbor discovery: hop limit 255", "src-shared/protocol/wire/neighborDiscovery.ts", "if (hopLimit !== HOP_LIMIT)", "if (false)"),
+  elsewhere("neighbor discovery: the checksum is checked", "src-shared/protocol/wire/neighborDiscovery.ts", "payload) !== 0) throw", "payload) === -1) throw"),
+  elsewhere("home agent: kept before it is acknowledged", "src-agent/homeAgent/role.ts", "settled: (next) => this.#save(next),", ""),
+  elsewhere("home agent: kept for nobody else", "src-agent/homeAgent/fileStore.ts", 'openSync(path, "w", 0o600)', 'openSync(path, "w", 0o644)'),
+  elsewhere("home agent: what is out of date is not left to be read", "src-agent/homeAgent/fileStore.ts", "      invalidate(file);\n", ""),
 ];

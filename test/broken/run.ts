@@ -16,7 +16,7 @@ const wanted = new RegExp(process.argv[2] ?? "");
 
 const copy = mkdtempSync(join(tmpdir(), "broken-rules-"));
 try {
-  for (const part of ["src-shared", "test", "package.json", "tsconfig.json", "vitest.config.ts"]) cpSync(join(root, part), join(copy, part), { recursive: true });
+  for (const part of ["src-shared", "src-agent", "test", "package.json", "tsconfig.json", "vitest.config.ts"]) cpSync(join(root, part), join(copy, part), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   process.exitCode = tryAll(brokenRules.filter((b) => wanted.test(b.rule)));
 } finally {
