@@ -11,8 +11,13 @@ export const names = {
   mark: 0x616c_6162,
   tables: { toAway: 7135, fromHome: 7136 },
   priorities: { bypass: 7133, fromHome: 7134, toAway: 7135, end: 7139 },
-  /** Priorities of the rules that only note what was done to the data interface. */
-  notes: { filters: 7130, clsact: 7131, tunnelOffload: 7132 },
+  /** Priorities of the rules that only note what was done to the data interface, or to the network namespace (xfrm). */
+  notes: { xfrm: 7129, filters: 7130, clsact: 7131, tunnelOffload: 7132 },
+  /**
+   * XFRM states and the policies that use them carry one of these as reqid: `bound` what translates, `unbound` what only catches packets without a
+   * binding. The priorities are those of policies: our signalling (by its mark) passes before anything is translated.
+   */
+  xfrm: { bound: 7135, unbound: 7136, signallingPriority: 7134, priority: 7135 },
   filterPreference: 7135,
   tunnelOffload: "tx-ipxip6-segmentation",
 } as const;

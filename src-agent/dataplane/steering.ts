@@ -9,6 +9,7 @@ import { deleteRoute, listRoutes, lookUpRoute, ownProtocol, removeListedRoute, r
 import { RouteWatch } from "../linux/routeWatch.ts";
 import { addRule, deleteRule, listOwnRules, type Rule } from "../linux/rules.ts";
 import { listFilters, removeClsact, removeFilters } from "../linux/trafficControl.ts";
+import { removeOptimisation } from "./kernel/leftovers.ts";
 import { MirroredTable } from "./mirror.ts";
 import { names } from "./names.ts";
 
@@ -28,6 +29,8 @@ export interface SteeringOptions {
    * go through our own pair of devices.
    */
   readonly direct: boolean;
+  /** See DataPlaneContext. */
+  readonly kernelTranslates: boolean;
   /** Addresses or routes of this host have changed. */
   readonly onChange: () => void;
 }
@@ -78,6 +81,7 @@ export class Steering {
       this.#rule({ priority: names.priorities.end, action: "nothing" });
       this.#rule({ priority: names.priorities.bypass, mark: names.mark, action: { goto: names.priorities.end } });
       this.#rule({ priority: names.priorities.toAway, action: { table: names.tables.toAway } });
+      if (options.kernelTranslates) this.note("xfrm");
       replaceRoute(this.netlink, { table: names.tables.fromHome, device: this.stackEnd.index, metric: lastResort, ...this.#limits(tunnelLength) });
       if (options.direct) {
         this.#mirror = new MirroredTable(this.netlink, names.tables.fromHome, this.device.index, (routeMtu) => this.#limits(tunnelLength, routeMtu));
@@ -99,7 +103,7 @@ export class Steering {
     // The rule first: by it the next start knows that the address is ours.
     addRule(this.netlink, fromHome(home));
     this.#homes.set(home, had);
-    if (!had) addPassiveAddress(this.netlink, this.#loopback, home);
+    if (!had) addPassiveAddress(this.netlink, this.#loopback, home, this.#options.kernelTranslates);
   }
 
   removeHome(home: Address): void {
@@ -226,7 +230,7 @@ function noteRule(device: string, what: keyof typeof names.notes): Rule {
 
 /** Removes what a killed data plane left in this network namespace. Must not run beside a live one. */
 export function removeLeftovers(netlink: Netlink): void {
-  const rules = listOwnRules(netlink).filter(({ priority }) => priority >= names.notes.filters && priority <= names.priorities.end);
+  const rules = listOwnRules(netlink).filter(({ priority }) => priority >= names.notes.xfrm && priority <= names.priorities.end);
   const loopback = findLink(netlink, "lo")?.index;
   for (const rule of rules) {
     if (rule.priority === names.priorities.fromHome && rule.source && loopback !== undefined) removeAddress(netlink, loopback, rule.source);
@@ -240,6 +244,7 @@ export function removeLeftovers(netlink: Netlink): void {
 }
 
 function undoNoted(netlink: Netlink, device: string, note: number): void {
+  if (note === names.notes.xfrm) return removeOptimisation();
   const index = findLink(netlink, device)?.index;
   if (index === undefined) return;
   if (note === names.notes.tunnelOffload) new Offloads(device).set(names.tunnelOffload, true);

@@ -10,6 +10,7 @@ const IFA_LOCAL = 2;
 const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
 const IFA_F_NODAD = 0x02;
+const IFA_F_HOMEADDRESS = 0x10;
 const FOREVER = 0xffffffff;
 
 function addressMessage(index: number, prefixLength: number, attributes: readonly Buffer[]): Buffer {
@@ -22,9 +23,10 @@ function addressMessage(index: number, prefixLength: number, attributes: readonl
 
 /**
  * Puts `address`/128 on a device without duplicate address detection and with preferred lifetime 0, so that nothing picks it as a
- * source unasked. Also succeeds when it is already there.
+ * source unasked. Also succeeds when it is already there. `isHome`: marked as a mobile node's home address, or the kernel's own Mobile IPv6 takes no
+ * type 2 routing header for it.
  */
-export function addPassiveAddress(netlink: Netlink, index: number, address: Address): void {
+export function addPassiveAddress(netlink: Netlink, index: number, address: Address, isHome = false): void {
   const lifetimes = Buffer.alloc(16);
   lifetimes.writeUInt32LE(0, 0);
   lifetimes.writeUInt32LE(FOREVER, 4);
@@ -32,7 +34,7 @@ export function addPassiveAddress(netlink: Netlink, index: number, address: Addr
     attribute(IFA_LOCAL, addressBytes(address)),
     attribute(IFA_ADDRESS, addressBytes(address)),
     attribute(IFA_CACHEINFO, lifetimes),
-    u32Attribute(IFA_FLAGS, IFA_F_NODAD),
+    u32Attribute(IFA_FLAGS, isHome ? IFA_F_NODAD | IFA_F_HOMEADDRESS : IFA_F_NODAD),
   ]);
   netlink.request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, `add address ${address}`);
 }

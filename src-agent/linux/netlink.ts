@@ -4,6 +4,9 @@ import { check, libc, SystemCallError } from "./libc.ts";
 export type Attributes = ReadonlyMap<number, Buffer>;
 
 const AF_NETLINK = 16;
+const NETLINK_ROUTE = 0;
+/** The protocol of IPsec, and of route optimisation. */
+export const NETLINK_XFRM = 6;
 const SOCK_RAW_CLOEXEC = 3 | 0x80000;
 const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
@@ -65,7 +68,7 @@ export function attributeText(payload: Buffer | undefined): string {
 }
 
 /**
- * A route netlink socket. The kernel answers requests before `send` returns, so every call is synchronous and short.
+ * A netlink socket, for routes and devices unless another protocol is named. The kernel answers requests before `send` returns, so every call is synchronous and short.
  * Errors are SystemCallErrors that carry the kernel's own explanation where it gives one.
  */
 export class Netlink {
@@ -73,8 +76,9 @@ export class Netlink {
   #sequence = 0;
   readonly #reply = Buffer.alloc(65536);
 
-  constructor() {
-    this.#fd = openNetlinkSocket(0);
+  /** Throws EPROTONOSUPPORT when the kernel has nobody for this protocol. */
+  constructor(protocol: number = NETLINK_ROUTE) {
+    this.#fd = openNetlinkSocket(0, protocol);
     const on = Buffer.alloc(4);
     on.writeInt32LE(1);
     libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, on, 4);
@@ -102,6 +106,16 @@ export class Netlink {
     this.#send(type, 0, body, what);
     for (const message of this.#receive(what)) if (message.type !== NLMSG_ERROR) return Buffer.from(message.payload);
     throw new Error(`${what}: the kernel sent no answer`);
+  }
+
+  /** Like `query`, but undefined instead of an error when the kernel answers one of `codes`. */
+  queryIfAny(type: number, body: Buffer, what: string, codes: readonly string[]): Buffer | undefined {
+    try {
+      return this.query(type, body, what);
+    } catch (error) {
+      if (error instanceof SystemCallError && codes.includes(error.code)) return undefined;
+      throw error;
+    }
   }
 
   /** All messages of a dump, payloads only. */
@@ -148,9 +162,9 @@ export class Netlink {
   }
 }
 
-/** A route netlink socket that hears the notifications of `groups` (RTMGRP_…). */
-export function openNetlinkSocket(groups: number): number {
-  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, 0), "socket(AF_NETLINK)");
+/** A netlink socket that hears the notifications of `groups`, a bit each (RTMGRP_…). */
+export function openNetlinkSocket(groups: number, protocol: number = NETLINK_ROUTE): number {
+  const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol), "socket(AF_NETLINK)");
   const address = Buffer.alloc(12);
   address.writeUInt16LE(AF_NETLINK, 0);
   address.writeUInt32LE(groups, 8);

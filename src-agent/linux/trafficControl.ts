@@ -67,8 +67,8 @@ export interface WordMatch {
   readonly value: number;
 }
 
-/** The four word matches that compare an address at `offset` (8 source, 24 destination). */
-export function matchAddress(offset: 8 | 24, address: Uint8Array): WordMatch[] {
+/** The four word matches that compare an address at `offset` (8 source, 24 destination, 48 in an extension header of one address). */
+export function matchAddress(offset: 8 | 24 | 48, address: Uint8Array): WordMatch[] {
   const bytes = Buffer.from(address);
   return [0, 4, 8, 12].map((at) => ({ offset: offset + at, mask: 0xffffffff, value: bytes.readUInt32BE(at) }));
 }
@@ -79,10 +79,10 @@ export function matchNextHeader(protocol: number): WordMatch {
 }
 
 /**
- * Redirects what arrives on `device` and matches every word to the egress of `target`. `handle` (1..0x7ff) names the filter within its
- * preference; an existing one of the same number is an error.
+ * Redirects what arrives on `device` and matches every word to the egress of `target`; without a target, lets it pass the filters that would come after.
+ * `handle` (1..0x7ff) names the filter within its preference, whose filters are asked in this order; an existing one of the same number is an error.
  */
-export function addRedirect(netlink: Netlink, device: number, preference: number, handle: number, matches: readonly WordMatch[], target: number): void {
+export function addRedirect(netlink: Netlink, device: number, preference: number, handle: number, matches: readonly WordMatch[], target: number | undefined): void {
   const selector = Buffer.alloc(16 + 16 * matches.length);
   selector[0] = TC_U32_TERMINAL;
   selector[2] = matches.length;
@@ -91,14 +91,18 @@ export function addRedirect(netlink: Netlink, device: number, preference: number
     selector.writeUInt32BE(match.value >>> 0, 20 + 16 * i);
     selector.writeInt32LE(match.offset, 24 + 16 * i);
   });
+  const action = target === undefined ? [] : [nestedAttribute(TCA_U32_ACT, [redirectTo(target)])];
+  const options = nestedAttribute(TCA_OPTIONS, [attribute(TCA_U32_SEL, selector), ...action]);
+  const body = tcMessage(device, handle, TC_H_MIN_INGRESS, filterInfo(preference, ETH_P_IPV6), [textAttribute(TCA_KIND, "u32"), options]);
+  netlink.request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, body, "add redirect filter");
+}
+
+function redirectTo(target: number): Buffer {
   const parameters = Buffer.alloc(28);
   parameters.writeInt32LE(TC_ACT_STOLEN, 8);
   parameters.writeInt32LE(TCA_EGRESS_REDIR, 20);
   parameters.writeUInt32LE(target, 24);
-  const action = nestedAttribute(1, [textAttribute(TCA_ACT_KIND, "mirred"), nestedAttribute(TCA_ACT_OPTIONS, [attribute(TCA_MIRRED_PARMS, parameters)])]);
-  const options = nestedAttribute(TCA_OPTIONS, [attribute(TCA_U32_SEL, selector), nestedAttribute(TCA_U32_ACT, [action])]);
-  const body = tcMessage(device, handle, TC_H_MIN_INGRESS, filterInfo(preference, ETH_P_IPV6), [textAttribute(TCA_KIND, "u32"), options]);
-  netlink.request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, body, "add redirect filter");
+  return nestedAttribute(1, [textAttribute(TCA_ACT_KIND, "mirred"), nestedAttribute(TCA_ACT_OPTIONS, [attribute(TCA_MIRRED_PARMS, parameters)])]);
 }
 
 /** The full handle of the u32 filter number `handle` in its preference's root table. */

@@ -1,19 +1,27 @@
 /**
  * A data plane in a process of its own, for tests that put one into each network namespace.
- * usage: planeHost.ts KIND DEVICE ADDRESS [ATTACH]; then lines {id, call, args} on stdin, lines {id, value|error} or {event, args} on stdout.
+ * usage: planeHost.ts KIND DEVICE ADDRESS [ATTACH]; ATTACH of kind kernel: what does its tunnels, ebpf or userspace; then lines {id, call, args} on stdin, lines {id, value|error} or {event, args} on stdout.
  */
 import { createInterface } from "node:readline";
 import { EbpfDataPlane } from "../../src-agent/dataplane/ebpf/plane.ts";
 import type { AttachKind } from "../../src-agent/dataplane/ebpf/programs.ts";
+import { KernelDataPlane } from "../../src-agent/dataplane/kernel/plane.ts";
 import { UserspaceDataPlane } from "../../src-agent/dataplane/userspace/plane.ts";
 import { LinuxSignalling } from "../../src-agent/dataplane/signalling.ts";
+import type { DataPlane } from "../../src-agent/ports.ts";
 import { parseAddress } from "../../src-shared/net/address.ts";
 
-const [kind, device, addressText, attach] = process.argv.slice(2) as [string, string, string, string | undefined];
+const [kind, device, addressText, attach] = process.argv.slice(2) as [DataPlane["kind"], string, string, string | undefined];
 const context = { device, address: parseAddress(addressText) };
 const say = (line: unknown): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
-const plane = kind === "userspace" ? new UserspaceDataPlane(context) : new EbpfDataPlane(context, attach as AttachKind | undefined);
+const make = {
+  kernel: () => new KernelDataPlane(context, (inner) => (attach === "userspace" ? new UserspaceDataPlane(inner) : new EbpfDataPlane(inner))),
+  userspace: () => new UserspaceDataPlane(context),
+  ebpf: () => new EbpfDataPlane(context, attach as AttachKind | undefined),
+}[kind];
+if (!make) throw new Error(`no data plane ${kind}`);
+const plane: DataPlane = make();
 const signalling = new LinuxSignalling(device);
 plane.onUnbound((...args) => say({ event: "unbound", args }));
 signalling.onPacket((packet, at) => say({ event: "packet", args: [Buffer.from(packet).toString("hex"), at] }));

@@ -49,8 +49,11 @@ struct extension { __u8 next, length, body[6]; struct address home; };
 /* RFC 4443 §3 */
 struct icmp_error { __u8 type, code; __u16 checksum; __u32 value; struct ip6 quoted; };
 
-/* home_agent: 0 while there is nothing in `tunnels`. */
-struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, unused; };
+/*
+ * home_agent: 0 while there is nothing in `tunnels`. kernel: extension headers are the kernel's business (XFRM, see ../kernel), but for clients
+ * that are held or relayed.
+ */
+struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, kernel; };
 struct home { struct address care_of, home_agent, via; };
 /* direct: routes give packets to the home address the next hop of the care-of address. */
 struct binding { struct address care_of; __u32 direct, unused; };
@@ -257,8 +260,8 @@ SECTION("outgoing") int on_outgoing(struct __sk_buff *skb)
 
 	struct binding *binding = map_lookup(&bindings, &ip.destination);
 	if (binding) {
-		/* Past our routes: signalling, what we only forward, and what must have another header first. */
-		if (ip.next == MOBILITY || ip.next == HOP_BY_HOP || !is_local(&ip.source)) return send(skb, config);
+		/* Past our routes: signalling, what we only forward, what must have another header first, and what the kernel left as it is. */
+		if (config->kernel || ip.next == MOBILITY || ip.next == HOP_BY_HOP || !is_local(&ip.source)) return send(skb, config);
 		return skb->len > 65535 + ETHERNET ? drop(skb, DROP_TOO_BIG) : to_bound(skb, config, &ip, binding);
 	}
 	if (skb->ifindex == config->device) return PASS;
@@ -310,6 +313,7 @@ static inline int routed(struct __sk_buff *skb, const struct config *config, str
 	struct pair key = { header.home, ip->source };
 	struct address member = {};
 	int state = decide(skb, NEXT + 24, header.next, &key, &member, 0);
+	if (config->kernel && state != HELD && state != RELAYED) return PASS;
 	count(TRANSLATED_IN, skb->len);
 	ip->destination = header.home;
 	if (strip(skb, ip, &header)) return drop(skb, DROP_FAILED);
@@ -327,7 +331,7 @@ static inline int with_home_address(struct __sk_buff *skb, const struct config *
 	struct extension option;
 	if (load_bytes(skb, NEXT, &option, 24) || !is_local(&ip->destination)) return PASS;
 	if (option.next == MOBILITY) return drop(skb, SIGNALLING);
-	if (option.length != 2 || option.body[4] != 0xc9 || option.body[5] != 16) return PASS;
+	if (config->kernel || option.length != 2 || option.body[4] != 0xc9 || option.body[5] != 16) return PASS;
 	struct binding *binding = map_lookup(&bindings, &option.home);
 	if (!binding || !same(&binding->care_of, &ip->source)) return tell(skb, config, NOTICE_UNBOUND, DROP_UNBOUND);
 	count(TRANSLATED_IN, skb->len);

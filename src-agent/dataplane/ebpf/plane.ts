@@ -54,7 +54,7 @@ export class EbpfDataPlane implements DataPlane {
     try {
       this.#maps = this.#own(new MobilityMaps());
       this.#programs = this.#own(new Programs(this.#maps.byName));
-      this.#steering = this.#own(new Steering(context.device, { direct: true, onChange: () => this.#followHost() }));
+      this.#steering = this.#own(new Steering(context.device, { direct: true, kernelTranslates: context.kernelTranslates ?? false, onChange: () => this.#followHost() }));
       this.#sender = this.#own(new RawSender(names.mark));
       this.#agentEnd = this.#own(new AgentEnd(this.#steering, () => this.#readPunted(readsPerTurn)));
       this.#writeSettings();
@@ -184,6 +184,7 @@ export class EbpfDataPlane implements DataPlane {
     [device.index, stackEnd.index, device.mtu, names.mark].forEach((value, i) => settings.writeUInt32LE(value, 4 * i));
     settings.set(addressBytes(this.#context.address), 16);
     settings.writeUInt32LE(this.#tunnels.size, 32);
+    settings.writeUInt32LE(this.#context.kernelTranslates ? 1 : 0, 36);
     this.#maps.settings.set(Buffer.alloc(4), settings);
   }
 

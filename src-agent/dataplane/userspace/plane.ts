@@ -23,6 +23,7 @@ const workerPath = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./
 export class UserspaceDataPlane implements DataPlane {
   readonly kind = "userspace";
   readonly #context: DataPlaneContext;
+  readonly #kernelTranslates: boolean;
   readonly #steering: Steering;
   readonly #redirects: Redirects;
   readonly #stackSocket: number;
@@ -43,8 +44,9 @@ export class UserspaceDataPlane implements DataPlane {
   /** Throws, with everything undone, when the kernel or our rights do not allow it. */
   constructor(context: DataPlaneContext) {
     this.#context = context;
+    this.#kernelTranslates = context.kernelTranslates ?? false;
     try {
-      this.#steering = new Steering(context.device, { direct: false, onChange: () => this.#refreshLocals() });
+      this.#steering = new Steering(context.device, { direct: false, kernelTranslates: this.#kernelTranslates, onChange: () => this.#refreshLocals() });
       this.#undo.push(() => this.#steering.close());
       const { device, agentEnd, stackEnd } = this.#steering;
       this.#stackSocket = this.#own(openPacketSocket({ device: agentEnd.index, linkLayer: true, offloadHeader: true, receiveBuffer: socketBuffer, sendBuffer: socketBuffer }));
@@ -54,7 +56,7 @@ export class UserspaceDataPlane implements DataPlane {
       this.#commands = port1;
       const { address } = context;
       this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, device, stackEnd, agentEnd, address });
-      this.#redirects = new Redirects(this.#steering);
+      this.#redirects = new Redirects(this.#steering, this.#kernelTranslates);
       this.#undo.push(() => this.#redirects.close());
       this.#refreshLocals();
     } catch (error) {
@@ -64,7 +66,7 @@ export class UserspaceDataPlane implements DataPlane {
   }
 
   bind(home: Address, careOf: Address): void {
-    this.#tell({ do: "bind", home, careOf });
+    if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf });
     this.#bindings.add(home);
     this.#steering.addDestination(home, careOf, extensionLength);
   }
@@ -72,7 +74,7 @@ export class UserspaceDataPlane implements DataPlane {
   unbind(home: Address): void {
     if (!this.#bindings.delete(home)) return;
     this.#steering.removeDestination(home);
-    this.#tell({ do: "bind", home, careOf: null });
+    if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf: null });
   }
 
   tunnel(home: Address, careOf: Address): void {
@@ -94,6 +96,7 @@ export class UserspaceDataPlane implements DataPlane {
     if (this.#tunnels.has(home)) throw new Error(`this host is the home agent of ${home}: it cannot serve it, too`);
     this.#tell({ do: "home", home, ends });
     if (!this.#homes.has(home)) this.#redirects.addAll(home);
+    if (this.#kernelTranslates) this.#redirects.passRouted(home, ends.careOf);
     this.#homes.add(home);
     this.#steering.addHome(home);
     this.#refreshLocals();
@@ -105,6 +108,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.setMembers(home, []);
     this.#steering.removeHome(home);
     this.#redirects.removeAll(home);
+    this.#redirects.forgetRouted(home);
     this.#tell({ do: "home", home, ends: null });
   }
 
@@ -207,7 +211,11 @@ export class UserspaceDataPlane implements DataPlane {
 
   #put(entry: ClientEntry): void {
     this.#clients.put(entry);
-    this.#tell({ do: "client", home: entry.home, client: entry.client, state: entry.state, optimised: entry.optimised });
+    const { home, client, state, optimised } = entry;
+    this.#tell({ do: "client", home, client, state, optimised });
+    if (!this.#kernelTranslates) return;
+    if (state.kind === "held" || state.kind === "relayed") this.#redirects.addRouted(home, client);
+    else this.#redirects.removeRouted(home, client);
   }
 
   #leave(home: Address, client: Address, from: ClientState["kind"], state: ClientState): void {

@@ -3,21 +3,31 @@ import { addClsact, addRedirect, matchAddress, matchNextHeader, removeClsact, re
 import { names } from "../names.ts";
 import { inUse, type Steering } from "../steering.ts";
 
+const sourceAt = 8;
 const destinationAt = 24;
+const routedTo = 48;
+const routing = 43;
 const icmpv6 = 58;
-/** Tunnels, routing headers, destination options, Mobility Headers. */
-const protocols = [41, 43, 60, 135];
+const destinationOptions = 60;
+/** Tunnels, Mobility Headers. */
+const always = [41, 135];
+/** The first number of each sort of filters: they are asked in this order. */
+const sorts = { redirect: 1, pass: 0x600, redirectOthers: 0x700 } as const;
+type Sort = keyof typeof sorts;
 
 /** The tc filters that take packets from the data interface into our hands before the stack sees them. */
 export class Redirects {
   readonly #steering: Steering;
-  readonly #handles = new Map<string, readonly number[]>();
-  readonly #free: number[] = [];
-  #next = 1;
+  readonly #handles = new Map<string, { readonly sort: Sort; readonly numbers: readonly number[] }>();
+  readonly #free: Record<Sort, number[]> = { redirect: [], pass: [], redirectOthers: [] };
+  readonly #next: Record<Sort, number> = { ...sorts };
+  readonly #kernelTranslates: boolean;
   readonly #madeClsact: boolean;
 
-  constructor(steering: Steering) {
+  /** `kernelTranslates`: see DataPlaneContext. */
+  constructor(steering: Steering, kernelTranslates: boolean) {
     this.#steering = steering;
+    this.#kernelTranslates = kernelTranslates;
     steering.note("filters");
     this.#madeClsact = addClsact(steering.netlink, steering.device.index);
     if (this.#madeClsact) steering.note("clsact");
@@ -38,14 +48,36 @@ export class Redirects {
     const typeAtMost3 = { offset: 40, mask: 0xfc000000, value: 0 };
     const type4 = { offset: 40, mask: 0xff000000, value: 0x04000000 };
     this.#add(`local ${address}`, [
-      ...protocols.map((protocol) => [...to, matchNextHeader(protocol)]),
+      ...always.map((protocol) => [...to, matchNextHeader(protocol)]),
+      ...[routing, destinationOptions].map((protocol) => [...to, matchNextHeader(protocol), ...(this.#kernelTranslates ? [beforeMobility] : [])]),
       [...to, matchNextHeader(icmpv6), typeAtMost3],
       [...to, matchNextHeader(icmpv6), type4],
     ]);
+    if (this.#kernelTranslates) this.#add(`routed ${address}`, [[...to, matchNextHeader(routing)]], "redirectOthers");
   }
 
   removeLocal(address: Address): void {
     this.#remove(`local ${address}`);
+    this.#remove(`routed ${address}`);
+  }
+
+  /** Where the kernel translates: it may have routing headers from anybody to `home` by way of `careOf`. */
+  passRouted(home: Address, careOf: Address): void {
+    this.#remove(`home ${home}`);
+    this.#add(`home ${home}`, [[...matchAddress(destinationAt, addressBytes(careOf)), matchNextHeader(routing), ...matchAddress(routedTo, addressBytes(home))]], "pass");
+  }
+
+  forgetRouted(home: Address): void {
+    this.#remove(`home ${home}`);
+  }
+
+  /** Where the kernel translates: but not those from `client`. */
+  addRouted(home: Address, client: Address): void {
+    this.#add(`${client} to ${home}`, [[...matchAddress(sourceAt, addressBytes(client)), matchNextHeader(routing), ...matchAddress(routedTo, addressBytes(home))]]);
+  }
+
+  removeRouted(home: Address, client: Address): void {
+    this.#remove(`${client} to ${home}`);
   }
 
   close(): void {
@@ -54,22 +86,25 @@ export class Redirects {
     if (this.#madeClsact && !inUse(netlink, device.index)) removeClsact(netlink, device.index);
   }
 
-  #add(key: string, filters: readonly (readonly WordMatch[])[]): void {
+  #add(key: string, filters: readonly (readonly WordMatch[])[], sort: Sort = "redirect"): void {
     if (this.#handles.has(key)) return;
     const { netlink, device, stackEnd } = this.#steering;
-    const handles = filters.map((matches) => {
-      const handle = this.#free.pop() ?? this.#next++;
-      addRedirect(netlink, device.index, names.filterPreference, handle, matches, stackEnd.index);
+    const numbers = filters.map((matches) => {
+      const handle = this.#free[sort].pop() ?? this.#next[sort]++;
+      addRedirect(netlink, device.index, names.filterPreference, handle, matches, sort === "pass" ? undefined : stackEnd.index);
       return handle;
     });
-    this.#handles.set(key, handles);
+    this.#handles.set(key, { sort, numbers });
   }
 
   #remove(key: string): void {
-    for (const handle of this.#handles.get(key) ?? []) {
-      removeRedirect(this.#steering.netlink, this.#steering.device.index, names.filterPreference, handle);
-      this.#free.push(handle);
-    }
+    const known = this.#handles.get(key);
+    if (!known) return;
+    for (const handle of known.numbers) removeRedirect(this.#steering.netlink, this.#steering.device.index, names.filterPreference, handle);
+    this.#free[known.sort].push(...known.numbers);
     this.#handles.delete(key);
   }
 }
+
+/** A Mobility Header follows the extension header that follows the IPv6 header. */
+const beforeMobility: WordMatch = { offset: 40, mask: 0xff000000, value: 135 * 2 ** 24 };
