@@ -119,7 +119,7 @@ export class AgentWorld {
   }
 
   /** Starts the agent of a host and waits until it answers. */
-  async startAgent(name: string, dataPlane: "ebpf" | "userspace"): Promise<void> {
+  async startAgent(name: string, dataPlane: "kernel" | "ebpf" | "userspace"): Promise<void> {
     const host = this.host(name);
     const dir = this.directory(name);
     const args = ["run", "--dir", dir, "--host", name, "--interface", "eth0", "--address", host.address, "--data-plane", dataPlane];

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { release } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -16,6 +17,24 @@ export function cannotHaveNamespaces(): string | null {
   if (process.platform !== "linux") return "needs Linux";
   if (process.getuid?.() !== 0) return "needs root";
   return null;
+}
+
+/** Why the kernel's own Mobile IPv6 cannot be tested here, or null. */
+export function kernelCannotTranslate(): string | null {
+  const why = cannotHaveNamespaces();
+  if (why) return why;
+  try {
+    run("unshare", "--net", "ip", "xfrm", "state", "add", "src", "100::1", "dst", "100::2", "proto", "hao", "mode", "ro", "coa", "100::3");
+    return null;
+  } catch {
+    return "this kernel has no CONFIG_IPV6_MIP6 (test/long/stockKernel.spec.ts runs these on one that has)";
+  }
+}
+
+/** Why tcx cannot be tested here, or null. */
+export function cannotHaveTcx(): string | null {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return cannotHaveNamespaces() ?? (major > 6 || (major === 6 && minor >= 6) ? null : "tcx came with Linux 6.6");
 }
 
 export function run(command: string, ...args: readonly string[]): string {
@@ -38,7 +57,7 @@ export class PlaneHost {
     this.child.stderr?.on("data", (text: Buffer) => (this.#stderr += text.toString()));
     createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#take(line));
     this.child.on("exit", () => this.#fail());
-    this.ready = this.until(() => this.events.some((e) => e.event === "ready")).then(() => {});
+    this.ready = this.until(() => this.events.some((e) => e.event === "ready"), "the data plane's start", 60_000).then(() => {});
   }
 
   call<T = unknown>(call: string, ...args: readonly unknown[]): Promise<T> {
@@ -225,6 +244,8 @@ export class PlaneWorld {
       ["tc", "filter", "show", "dev", "eth0", "ingress"],
       ["tc", "filter", "show", "dev", "eth0", "egress"],
       ["nft", "list", "ruleset"],
+      ["ip", "xfrm", "state"],
+      ["ip", "xfrm", "policy"],
     ].map((command) => `# ${command.join(" ")}\n${this.exec(host, ...command)}`);
     // Lifetimes, statistics and what the kernel learns by itself.
     return sections.join("\n").replace(/ (expires|used|age) \S+/g, "").replace(/^.* cache .*$/gm, "");
