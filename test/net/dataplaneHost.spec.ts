@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cannotHaveNamespaces, type PlaneHost, PlaneWorld, run } from "../support/planeWorld.ts";
+import { cannotHaveNamespaces, cannotHaveTcx, kernelCannotTranslate, type PlaneHost, PlaneWorld, run } from "../support/planeWorld.ts";
 
 /** What data planes do to their host: rights, traces, sizes, and links that carry large packets in their own way. */
 
@@ -16,11 +16,15 @@ const node = "2001:db8:1::2";
 const homeAgent = "2001:db8:a::2";
 const pattern = (bytes: number): string => run(python, support("tcpPeer.py"), "pattern", String(bytes)).trim();
 
+/** For the kernel's, `attach` says what does its tunnels. */
 const variants = [
-  { kind: "ebpf", attach: "tcx" },
-  { kind: "ebpf", attach: "clsact" },
-  { kind: "userspace", attach: undefined },
+  { kind: "ebpf", attach: "tcx", unable: cannotHaveTcx() },
+  { kind: "ebpf", attach: "clsact", unable: reason },
+  { kind: "userspace", attach: undefined, unable: reason },
+  { kind: "kernel", attach: "ebpf", unable: kernelCannotTranslate() },
+  { kind: "kernel", attach: "userspace", unable: kernelCannotTranslate() },
 ] as const;
+for (const { kind, attach, unable } of variants) if (unable) describe.skip(`host of a data plane ${kind} ${attach ?? ""}: ${unable}`, () => it("leaves no traces", () => {}));
 
 /** Everything that a data plane can make, made. */
 async function useAll(plane: PlaneHost): Promise<void> {
@@ -37,7 +41,7 @@ const plain = (options: { attach?: string | undefined; wrap?: readonly string[] 
   ...(options.wrap ? { wrap: options.wrap } : {}),
 });
 
-describe.skipIf(reason).each(variants)("host of a data plane $kind $attach", ({ kind, attach }) => {
+describe.each(variants.filter(({ unable }) => !unable))("host of a data plane $kind $attach", ({ kind, attach }) => {
   let world: PlaneWorld;
   beforeEach(() => {
     world = new PlaneWorld(`dh${kind[0]}${attach?.[0] ?? ""}`);
@@ -80,6 +84,11 @@ describe.skipIf(reason).each(variants)("host of a data plane $kind $attach", ({ 
     world.exec("k", "tc", "filter", "add", "dev", "eth0", "ingress", "pref", "9", "protocol", "ipv6", "u32", "match", "ip6", "protocol", "17", "0xff", "action", "mirred", "egress", "redirect", "dev", "lo");
     world.exec("k", "ip", "-6", "rule", "add", "pref", "7134", "from", "2001:db8:99::/64", "lookup", "99");
     world.exec("k", "ip", "addr", "add", "2001:db8:77::1/128", "dev", "lo", "nodad");
+    // An administrator's IPsec, for the very packets that we translate, and with numbers like ours.
+    const esp = ["proto", "esp", "reqid", "7135", "mode", "transport"];
+    world.exec("k", "ip", "xfrm", "policy", "add", "src", X, "dst", client, "dir", "out", "priority", "7135", "tmpl", ...esp, "level", "use");
+    world.exec("k", "ip", "xfrm", "policy", "add", "src", "::/0", "dst", X, "dir", "in", "priority", "7134");
+    world.exec("k", "ip", "xfrm", "state", "add", "src", X, "dst", client, "spi", "7135", ...esp, "enc", "cipher_null", "", "auth", "digest_null", "");
     const before = world.dump("k");
     const plane = await world.plane("k", kind, node, plain({ attach }));
     await useAll(plane);
@@ -108,7 +117,7 @@ describe.skipIf(reason).each(variants)("host of a data plane $kind $attach", ({ 
     run("ip", "-n", world.namespace("r"), "addr", "add", "2001:db8:c::9/64", "dev", "to-c", "nodad");
     world.exec("c", "ip", "-6", "route", "replace", "default", "via", "2001:db8:c::9");
     // In userspace the next hop is looked up for each packet; what routes show is our own device.
-    await expect.poll(() => world.exec("c", "ip", "-6", "route", "get", X), { timeout: 5000 }).toContain(kind === "ebpf" ? "via 2001:db8:c::9" : "dev alab0");
+    await expect.poll(() => world.exec("c", "ip", "-6", "route", "get", X), { timeout: 5000 }).toContain(kind === "ebpf" || attach === "ebpf" ? "via 2001:db8:c::9" : "dev alab0");
     // An address that comes later takes signalling, too.
     world.exec("c", "ip", "addr", "add", "2001:db8:c::7/64", "dev", "eth0", "nodad");
     await expect
@@ -118,7 +127,7 @@ describe.skipIf(reason).each(variants)("host of a data plane $kind $attach", ({ 
 
   it("runs as an ordinary user with just its capabilities", async () => {
     world.addHost("k", "1");
-    const wanted = kind === "ebpf" ? "+net_admin,+net_raw,+bpf" : "+net_admin,+net_raw";
+    const wanted = kind === "ebpf" || attach === "ebpf" ? "+net_admin,+net_raw,+bpf" : "+net_admin,+net_raw";
     const wrap = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", `--inh-caps=-all,${wanted}`, `--ambient-caps=-all,${wanted}`, `--bounding-set=-all,${wanted}`];
     const before = world.dump("k");
     const plane = await world.plane("k", kind, node, plain({ attach, wrap }));
@@ -243,13 +252,21 @@ describe.skipIf(reason)("choosing a data plane", () => {
   const choose = (preference: string, device: string, ...wrap: string[]): string => world.exec("k", ...wrap, process.execPath, "-e", script, preference, device).trim();
   const capabilities = (list: string) => ["setpriv", "--reuid", "65534", "--clear-groups", `--inh-caps=-all,${list}`, `--ambient-caps=-all,${list}`, `--bounding-set=-all,${list}`];
 
-  it("takes eBPF where it may, says why not where it may not, and falls back", () => {
-    expect(choose("auto", "eth0")).toMatch(/^ebpf: the kernel takes eBPF programs; attached by (tcx|clsact)$/);
-    expect(choose("auto", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^userspace: eBPF cannot be used here: .*CAP_BPF/);
+  it.skipIf(kernelCannotTranslate())("takes the kernel's own where there is one, with tunnels by whatever may", () => {
+    expect(choose("auto", "eth0")).toMatch(/^kernel: the kernel does Mobile IPv6 itself; tunnels by eBPF, attached by (tcx|clsact)$/);
+    expect(choose("auto", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^kernel: the kernel does Mobile IPv6 itself; tunnels in userspace \(eBPF cannot be used here: .*CAP_BPF/);
+    expect(choose("kernel", "eth0")).toMatch(/^kernel: asked for; tunnels by eBPF/);
+    expect(choose("ebpf", "eth0")).toMatch(/^ebpf: asked for/);
+    expect(choose("kernel", "eth0", ...capabilities("+net_raw"))).toMatch(/^no-data-plane: .*CAP_NET_ADMIN and CAP_NET_RAW/);
+  });
+
+  it.skipIf(!kernelCannotTranslate())("takes eBPF where it may, says why not where it may not, and falls back", () => {
+    expect(choose("auto", "eth0")).toMatch(/^ebpf: the kernel takes eBPF programs; attached by (tcx|clsact); the kernel's own Mobile IPv6 cannot be used here: .*CONFIG_IPV6_MIP6/);
+    expect(choose("auto", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^userspace: eBPF cannot be used here: .*CAP_BPF.*; the kernel's own Mobile IPv6 cannot/);
     expect(choose("ebpf", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^no-data-plane: the eBPF data plane cannot run here: .*CAP_BPF/);
     expect(choose("auto", "eth0", ...capabilities("+net_raw"))).toMatch(/^no-data-plane: .*CAP_NET_ADMIN and CAP_NET_RAW/);
     expect(choose("userspace", "eth0")).toBe("userspace: asked for");
-    expect(choose("kernel", "eth0")).toMatch(/^no-data-plane: .*choose ebpf or userspace/);
+    expect(choose("kernel", "eth0")).toMatch(/^no-data-plane: the kernel data plane cannot run here: .*EPROTONOSUPPORT.*CONFIG_IPV6_MIP6/);
     expect(choose("auto", "eth7")).toBe("no-data-plane: the userspace data plane cannot run here: there is no network device named eth7 here");
     expect(choose("auto", "lo")).toContain("not an Ethernet device");
   });

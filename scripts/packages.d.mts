@@ -1,0 +1,2 @@
+/** The folder of everything that is downloaded and kept between runs. */
+export const cacheDirectory: () => string;
