@@ -20,7 +20,11 @@ const variants = [
   { kind: "kernel", attach: "ebpf", unable: kernelCannotTranslate() },
   { kind: "kernel", attach: "userspace", unable: kernelCannotTranslate() },
 ] as const;
-for (const { kind, attach, unable } of variants) if (unable) describe.skip(`data plane ${kind} ${attach ?? ""}: ${unable}`, () => it("moves packets", () => {}));
+const able = variants.filter(({ unable }) => !unable);
+const unable = variants.filter((variant) => variant.unable);
+describe.skipIf(true).each(unable)("data plane $kind $attach: $unable", () => {
+  it("moves packets", () => expect(reason).toBeNull());
+});
 
 /** Home agent h, contact k, member m, client c, and e, which is none of them, each behind the router r. */
 class Scene {
@@ -132,7 +136,7 @@ class Talker {
 
 const pattern = (bytes: string): string => run(python, support("tcpPeer.py"), "pattern", bytes).trim();
 
-describe.each(variants.filter(({ unable }) => !unable))("data plane $kind $attach", ({ kind, attach }) => {
+describe.each(able)("data plane $kind $attach", ({ kind, attach }) => {
   let scene: Scene;
   beforeAll(async () => {
     scene = new Scene(`dp${kind[0]}${attach?.[0] ?? ""}`);

@@ -24,7 +24,11 @@ const variants = [
   { kind: "kernel", attach: "ebpf", unable: kernelCannotTranslate() },
   { kind: "kernel", attach: "userspace", unable: kernelCannotTranslate() },
 ] as const;
-for (const { kind, attach, unable } of variants) if (unable) describe.skip(`host of a data plane ${kind} ${attach ?? ""}: ${unable}`, () => it("leaves no traces", () => {}));
+const able = variants.filter(({ unable }) => !unable);
+const unable = variants.filter((variant) => variant.unable);
+describe.skipIf(true).each(unable)("host of a data plane $kind $attach: $unable", () => {
+  it("is left as it was", () => expect(reason).toBeNull());
+});
 
 /** Everything that a data plane can make, made. */
 async function useAll(plane: PlaneHost): Promise<void> {
@@ -41,7 +45,7 @@ const plain = (options: { attach?: string | undefined; wrap?: readonly string[] 
   ...(options.wrap ? { wrap: options.wrap } : {}),
 });
 
-describe.each(variants.filter(({ unable }) => !unable))("host of a data plane $kind $attach", ({ kind, attach }) => {
+describe.each(able)("host of a data plane $kind $attach", ({ kind, attach }) => {
   let world: PlaneWorld;
   beforeEach(() => {
     world = new PlaneWorld(`dh${kind[0]}${attach?.[0] ?? ""}`);

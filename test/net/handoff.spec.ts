@@ -45,7 +45,7 @@ afterEach(async () => {
 });
 
 describe.skipIf(!isRoot)("handoff on real packets (needs root on Linux)", () => {
-  for (const { members, client: of, unable } of fleets) if (unable) it.skip(`members ${members}, client ${of}: ${unable}`, () => {});
+  it.skipIf(true).each(fleets.filter(({ unable }) => unable))("moves a live echo connection, members $members, client $client: $unable", () => expect(withoutKernel).toBeNull());
 
   it.each(fleets.filter(({ unable }) => !unable))("moves a live echo connection between members, data plane $members, the client's $client", async ({ members, client: clients }) => {
     world = new AgentWorld(`alh${members[0]}${clients[0]}`);

@@ -69,12 +69,12 @@ export async function runUnderStockKernel(command: string, options: { readonly e
 
 function machineArguments(root: string, kernel: string, work: string, socket: string): string[] {
   return [
-    ...["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max", "-smp", "2", "-m", `${megabytes}M`],
-    ...["-object", `memory-backend-memfd,id=memory,size=${megabytes}M,share=on`, "-numa", "node,memdev=memory"],
-    ...["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none", "-serial", "stdio"],
-    ...["-chardev", `socket,id=files,path=${socket}`, "-device", "vhost-user-fs-pci,chardev=files,tag=files,queue-size=512"],
-    ...["-kernel", join(root, `boot/vmlinuz-${kernel}`), "-initrd", join(work, "initrd"), "-append", "console=ttyS0 panic=-1 oops=panic quiet mitigations=off"],
-  ];
+    ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max", "-smp", "2", "-m", `${megabytes}M`],
+    ["-object", `memory-backend-memfd,id=memory,size=${megabytes}M,share=on`, "-numa", "node,memdev=memory"],
+    ["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none", "-serial", "stdio"],
+    ["-chardev", `socket,id=files,path=${socket}`, "-device", "vhost-user-fs-pci,chardev=files,tag=files,queue-size=512"],
+    ["-kernel", join(root, `boot/vmlinuz-${kernel}`), "-initrd", join(work, "initrd"), "-append", "console=ttyS0 panic=-1 oops=panic quiet mitigations=off"],
+  ].flat();
 }
 
 /** The packages' files, downloaded once. They appear whole or not at all. */
