@@ -57,7 +57,7 @@ export class PlaneHost {
     this.child.stderr?.on("data", (text: Buffer) => (this.#stderr += text.toString()));
     createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#take(line));
     this.child.on("exit", () => this.#fail());
-    this.ready = this.until(() => this.events.some((e) => e.event === "ready"), "the data plane's start", 60_000).then(() => {});
+    this.ready = this.until(() => this.events.some((e) => e.event === "ready"), "the data plane's start", process.env["EMULATED"] ? 600_000 : 30_000).then(() => {});
   }
 
   call<T = unknown>(call: string, ...args: readonly unknown[]): Promise<T> {
