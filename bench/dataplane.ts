@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { kernelCannotTranslate } from "../test/support/planeWorld.ts";
 import { PlanePair, type Variant } from "./planePair.ts";
 
 const { values } = parseArgs({ options: { json: { type: "boolean" }, rounds: { type: "string", default: "12" }, seconds: { type: "string", default: "0.5" } } });
@@ -16,7 +17,8 @@ const gates: Readonly<Record<string, number>> = { "ebpf bbr": 0.95, "ebpf cubic"
 
 const available = readFileSync("/proc/sys/net/ipv4/tcp_available_congestion_control", "latin1").trim().split(" ");
 const congestions = ["bbr", "cubic"].filter((name) => available.includes(name));
-const variants: readonly Variant[] = ["plain", "ebpf", "userspace"];
+const planes: readonly Variant[] = kernelCannotTranslate() ? ["ebpf", "userspace"] : ["kernel", "ebpf", "userspace"];
+const variants: readonly Variant[] = ["plain", ...planes];
 const directions = ["download", "upload"] as const;
 
 interface Sample {
@@ -73,7 +75,7 @@ function summarise(samples: ReadonlyMap<string, readonly Sample[]>) {
     ratios[key] = rounded(median(taken.map((s, i) => s.gbps / (plain[i]?.gbps ?? Number.NaN))));
     ratios[`${key} CPU`] = rounded(median(taken.map((s, i) => s.cpuSecondsPerGB / (plain[i]?.cpuSecondsPerGB ?? Number.NaN))));
   }
-  for (const variant of ["ebpf", "userspace"])
+  for (const variant of planes)
     for (const congestion of congestions) {
       const both = directions.flatMap((direction) => {
         const plain = samples.get(`plain ${congestion} ${direction}`) ?? [];

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PlaneHost, run } from "../test/support/planeWorld.ts";
 
-export type Variant = "plain" | "ebpf" | "userspace";
+export type Variant = "plain" | "kernel" | "ebpf" | "userspace";
 
 const blaster = fileURLToPath(new URL("./blaster.ts", import.meta.url));
 const home = "2001:db8:f::1";

@@ -87,6 +87,7 @@ function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!(error instanceof SystemCallError)) return error.message;
   if (error.code === "EPROTONOSUPPORT") return `${error.message} (this kernel is built without CONFIG_IPV6_MIP6 or XFRM)`;
+  if (error.code === "EEXIST" && error.message.includes("XFRM")) return `${error.message} (another Mobile IPv6 program uses the kernel's: see ip xfrm state, ip xfrm policy)`;
   if (error.code === "EPERM" && error.message.startsWith("bpf(")) return `${error.message} (the agent lacks CAP_BPF, or is in a user namespace)`;
   if (error.code === "EPERM") return `${error.message} (the agent needs CAP_NET_ADMIN and CAP_NET_RAW)`;
   if (error.code === "ENOSYS") return `${error.message} (this kernel has no eBPF)`;

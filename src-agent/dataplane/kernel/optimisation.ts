@@ -1,7 +1,7 @@
 import type { Address } from "../../../src-shared/net/address.ts";
 import { SystemCallError } from "../../linux/libc.ts";
 import { Netlink, NETLINK_XFRM } from "../../linux/netlink.ts";
-import { addPolicy, addState, deletePolicy, deleteState, listStates, putPolicy, readState, updateState, type Policy, type PolicyKey, type StateKey } from "../../linux/xfrm.ts";
+import { addPolicy, addState, deletePolicy, deleteState, listStates, putPolicy, readState, updateState, type OptimisationState, type Policy, type PolicyKey, type StateKey } from "../../linux/xfrm.ts";
 import type { Moved } from "../../ports.ts";
 import { names } from "../names.ts";
 
@@ -124,10 +124,10 @@ export class Optimisation {
   /** Makes a state and its policy, or changes the care-of address of one that is there. */
   #add(name: string, key: StateKey, careOf: Address | undefined, policy: Policy | undefined, counts: Entry["counts"], tag: number = bound): void {
     const known = this.#entries.get(name);
-    if (known?.careOf === careOf && known) return;
+    if (known && known.careOf === careOf) return;
     const state = { ...key, careOf, tag, wildcard: !key.source };
     if (known) {
-      updateState(this.#netlink, state);
+      this.#updateOrAdd(state);
       known.careOf = careOf;
       // The kernel keeps the next hop of established connections until their policy changes.
       if (policy) putPolicy(this.#netlink, policy);
@@ -136,6 +136,16 @@ export class Optimisation {
     addState(this.#netlink, state);
     this.#entries.set(name, { key, policy, counts, careOf });
     if (policy) addPolicy(this.#netlink, policy);
+  }
+
+  /** Somebody may have flushed the kernel's states. */
+  #updateOrAdd(state: OptimisationState): void {
+    try {
+      updateState(this.#netlink, state);
+    } catch (error) {
+      if (!(error instanceof SystemCallError) || error.code !== "ESRCH") throw error;
+      addState(this.#netlink, state);
+    }
   }
 
   #remove(name: string): void {
