@@ -127,7 +127,7 @@ export class AgentWorld {
     const hear = (chunk: Buffer): void => void (host.said = (host.said + chunk.toString()).slice(-20_000));
     host.agent.stdout?.on("data", hear);
     host.agent.stderr?.on("data", hear);
-    for (let attempt = 0; attempt < 800 && !host.control; attempt++) {
+    for (let attempt = 0; attempt < 800 * (process.env["EMULATED"] ? 10 : 1) && !host.control; attempt++) {
       if (host.agent.exitCode !== null) throw new Error(`agent ${name} ended: ${host.said}`);
       host.control = await dial(join(dir, "control.sock"));
       if (!host.control) await pause(50);
@@ -270,7 +270,7 @@ export function pause(ms: number): Promise<void> {
 
 /** Waits for a condition; throws naming it after ten seconds. */
 export async function until(condition: () => boolean, what: string, describe: () => string = () => ""): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 1000 * (process.env["EMULATED"] ? 10 : 1); i++) {
     if (condition()) return;
     await pause(10);
   }
