@@ -11,10 +11,8 @@ import { addressBytes, formatAddress, type Address } from "../src-shared/net/add
 import { newContactClient, type ContactClient } from "../src-shared/protocol/core/group/contact.ts";
 import type { GroupView } from "../src-shared/protocol/core/group/effects.ts";
 import { Group } from "../src-shared/protocol/core/group/group.ts";
-import { bindingManagementKey, signBindingAcknowledgement } from "../src-shared/protocol/wire/authenticator.ts";
-import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
-import { encodeMobilityHeader } from "../src-shared/protocol/wire/mobilityHeader.ts";
 import { seededRandom } from "../src-shared/stats/random.ts";
+import { answerAll } from "../test/support/statelessClient.ts";
 
 const { values } = parseArgs({ options: { json: { type: "boolean" }, clients: { type: "string", default: "10000,100000,1000000" } } });
 const sizes = values.clients.split(",").map(Number);
@@ -44,29 +42,10 @@ function bytesInUse(): number {
   return heapUsed + external;
 }
 
-/** What a correspondent that keeps nothing answers: its tokens are the lower half of its address. */
-function answerOf({ source, destination: client, message }: MobilityPacket): MobilityPacket {
-  const token = addressBytes(client).slice(8);
-  if (message.kind === "homeTestInit") return { source: client, destination: source, tunnel: { source: view.homeAgent, destination: own }, message: { kind: "homeTest", nonceIndex: 1, cookie: message.cookie, token, options: [] } };
-  if (message.kind === "careOfTestInit") return { source: client, destination: source, message: { kind: "careOfTest", nonceIndex: 1, cookie: message.cookie, token, options: [] } };
-  if (message.kind !== "bindingUpdate") throw new Error(`a contact never sends a client ${message.kind}`);
-  const answer: MobilityPacket = {
-    source: client,
-    destination: source,
-    routingHomeAddress: home,
-    message: { kind: "bindingAcknowledgement", status: 0, keyManagement: false, sequence: message.sequence, lifetimeUnits: message.lifetimeUnits, options: [] },
-  };
-  return signBindingAcknowledgement(answer, source, bindingManagementKey(token, token));
-}
-
 /** A connection comes, and the contact binds the client to itself. */
 function arrive(group: Group, client: Address, now: number): void {
   if ((group.nextWake() ?? Infinity) <= now) group.input({ kind: "wake" }, now);
-  const arriving = group.input({ kind: "activity", client, active: true }, now);
-  for (let sent = arriving.find((e) => e.do === "send"); sent; ) {
-    const packet = answerOf(sent.packet);
-    sent = group.input({ kind: "packet", packet, mobilityHeader: encodeMobilityHeader(packet.message), at: now }, now).find((e) => e.do === "send");
-  }
+  answerAll(group, group.input({ kind: "activity", client, active: true }, now), now);
 }
 
 function measureGroup(count: number) {

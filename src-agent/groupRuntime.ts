@@ -239,8 +239,9 @@ export class GroupRuntime {
       });
       (offered as (() => void) | null)?.();
       this.#released.set(handoff, released);
-      this.#input({ kind: "collected", handoff, bundle: released.bundle, connections: released.connections, frozenAt: released.frozenAt, drainMs: drained.ms });
-      released.destroy();
+      this.#input({ kind: "collected", handoff, client, bundle: released.bundle, connections: released.connections, frozenAt: released.frozenAt, drainMs: drained.ms });
+      // Unless they have been taken up again, because nobody waited for them any more.
+      if (this.#released.get(handoff) === released) released.destroy();
     } catch (error) {
       if (effect.drain) connections.proceed(home, client);
       this.#input({ kind: "notCollected", handoff, reason: (error as Error).message });

@@ -108,7 +108,7 @@ export class GroupWorld {
         return;
       case "collect":
         this.#perform(member, { do: "tellMember", ...effect.offer });
-        this.#later(member, { kind: "collected", handoff: effect.handoff, bundle: Uint8Array.of(9), connections: 2, frozenAt: this.now, drainMs: 0 });
+        this.#later(member, { kind: "collected", handoff: effect.handoff, client: effect.client, bundle: Uint8Array.of(9), connections: 2, frozenAt: this.now, drainMs: 0 });
         return;
       case "restore":
         this.#later(member, this.refuseRestore ? { kind: "notRestored", handoff: effect.handoff, reason: this.refuseRestore } : { kind: "restored", handoff: effect.handoff });

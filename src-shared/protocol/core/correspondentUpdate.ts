@@ -96,14 +96,16 @@ function bind(state: Correspondent, request: Request, entry: CacheEntry | undefi
   return { state, effects };
 }
 
-/** §9.5.3. Without a binding there is nothing to delete, and the answer is the same. */
+/** §9.5.3. Without a binding there is nothing to delete, and the answer is the same, if there is room to remember what must not be replayed. */
 function remove(state: Correspondent, request: Request, entry: CacheEntry | undefined, homeNonce: Nonce, kbm: Uint8Array, now: Millis): Step<Correspondent> {
   const { packet, update, home } = request;
   const next = { home, own: packet.destination, sequence: update.sequence, noncesDieAt: noncesDieAt(entry, homeNonce) };
   const effects: Effect[] = [];
   if (entry?.phase === "bound") effects.push(...endBinding(state.cache, { ...entry, ...next }, "deregistered", now));
-  else if (state.cache.hasRoomFor(home)) state.cache.put({ ...next, phase: "remembered" });
+  else if (!state.cache.hasRoomFor(home)) return refuse(state, request, bindingStatus.insufficientResources, update.sequence, kbm);
+  else state.cache.put({ ...next, phase: "remembered" });
   if (update.acknowledge) effects.push(acknowledge(request, bindingStatus.accepted, update.sequence, 0, kbm));
+  else if (entry?.phase !== "bound") effects.push({ do: "drop", reason: "binding update: nothing to deregister", packet });
   return { state, effects };
 }
 

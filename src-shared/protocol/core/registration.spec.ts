@@ -173,18 +173,28 @@ describe("acknowledgements (§11.7.3)", () => {
 
   it("with 135 carry the number to go on from, at once but not for ever", () => {
     const contact = new Contact().start();
-    const [again] = sentBy(contact.answer({ status: 135, sequence: 41_000 }));
-    expect(again?.message).toMatchObject({ sequence: 41_001 });
-    const [third] = sentBy(contact.answer({ status: 135, sequence: 41_500 }));
-    expect(third?.message).toMatchObject({ sequence: 41_501 });
-    const effects = contact.answer({ status: 135, sequence: 42_000 });
+    const first = contact.state.sequence;
+    const number = (ahead: number) => (first + ahead) & 0xffff;
+    const [again] = sentBy(contact.answer({ status: 135, sequence: number(0x8000) }));
+    expect(again?.message).toMatchObject({ sequence: number(0x8001) });
+    const [third] = sentBy(contact.answer({ status: 135, sequence: number(0x9000) }));
+    expect(third?.message).toMatchObject({ sequence: number(0x9001) });
+    const effects = contact.answer({ status: 135, sequence: number(0xa000) });
     expect(sentBy(effects)).toEqual([]);
     expect(effects).toMatchObject([{ do: "tell", event: { type: "homeRegistrationFailed", status: 135 } }]);
-    expect(updateIn(contact.wake()).sequence).toBe(42_001);
+    expect(updateIn(contact.wake()).sequence).toBe(number(0xa001));
     // Nobody unknown can send it about.
     const sequence = contact.state.sequence;
     contact.answer({ status: 135, sequence: 5 }, { key: null });
     expect(contact.state.sequence).toBe(sequence);
+  });
+
+  it("with 135 of long ago, sent again by somebody, set nothing back", () => {
+    const contact = new Contact().start();
+    const { sequence } = contact.state;
+    expect(dropsOf(contact.answer({ status: 135, sequence: (sequence - 1) & 0xffff }))[0]).toMatch(/number that we have passed/);
+    expect(contact.state.sequence).toBe(sequence);
+    expect(sentBy(contact.answer({ status: 135, sequence }))).toHaveLength(1);
   });
 
   it("with 144 carry the home agent's clock, which ids follow from then on", () => {

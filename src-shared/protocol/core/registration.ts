@@ -3,7 +3,7 @@ import { registrationAuthentication, signRegistration, verifyRegistration, type 
 import type { BindingAcknowledgement, MobilityPacket } from "../wire/message.ts";
 import { bindingStatus, describeStatus, refusesBinding } from "./bindingStatus.ts";
 import { backOff, INITIAL_BINDACK_TIMEOUT_FIRST_REGISTRATION_MS, INITIAL_BINDACK_TIMEOUT_MS, LIFETIME_UNIT_S } from "./limits.ts";
-import { isWithinSequences, sequenceAfter } from "./sequence.ts";
+import { isNewerSequence, isWithinSequences, sequenceAfter } from "./sequence.ts";
 import type { Effect, Millis, Random, Step } from "./step.ts";
 import { ntpTimestamp } from "./timestamp.ts";
 
@@ -117,7 +117,11 @@ function onAcknowledgement(state: Registration, packet: MobilityPacket, mobility
   const authentication = registrationAuthentication(message);
   if (!authentication) return isOurs && refusesBinding(message.status) ? onUnprovenRefusal(state, message) : dropped(state, "binding acknowledgement without authentication", packet);
   if (message.options.at(-1) !== authentication || !verifyRegistration(packet, mobilityHeader, wish.careOf, wish.association)) return dropped(state, "binding acknowledgement: wrong authentication", packet);
-  if (message.status === bindingStatus.sequenceOutOfWindow) return corrected({ ...state, sequence: message.sequence }, message, now);
+  if (message.status === bindingStatus.sequenceOutOfWindow) {
+    // What says 135 has accepted a number that ours is not newer than; anything else is an answer of long ago, sent again by somebody.
+    if (isNewerSequence(state.sequence, message.sequence)) return dropped(state, "binding acknowledgement 135 about a number that we have passed", packet);
+    return corrected({ ...state, sequence: message.sequence }, message, now);
+  }
   if (!isOurs) return dropped(state, "binding acknowledgement of another sequence number", packet);
   if (message.status === bindingStatus.messageIdMismatch) return corrected({ ...state, clockOffset: followedOffset(state, message, now) }, message, now);
   return refusesBinding(message.status) ? onRefusal(state, message) : onAccepted(state, message, now);

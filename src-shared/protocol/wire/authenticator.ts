@@ -1,5 +1,6 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { addressBytes, type Address } from "../../net/address.ts";
+import { hmacSha1 } from "./hmacSha1.ts";
 import type { MobilityMessage, MobilityOption, MobilityPacket } from "./message.ts";
 import { encodeMobilityHeader, framesOf, setChecksum } from "./mobilityHeader.ts";
 import { authentication } from "./mobilityOption.ts";
@@ -119,8 +120,7 @@ function coveredByMnHa(header: Uint8Array): Uint8Array {
 
 /** First(96, HMAC_SHA1(key, care-of address | other address | Mobility Header data)). */
 function mac(key: Uint8Array, careOf: Address, other: Address, data: Uint8Array): Uint8Array {
-  const digest = createHmac("sha1", key).update(addressBytes(careOf)).update(addressBytes(other)).update(data).digest();
-  return Uint8Array.from(digest.subarray(0, AUTHENTICATOR_LENGTH));
+  return Uint8Array.from(hmacSha1(key, addressBytes(careOf), addressBytes(other), data).subarray(0, AUTHENTICATOR_LENGTH));
 }
 
 function checksumZero(header: Uint8Array): Uint8Array {

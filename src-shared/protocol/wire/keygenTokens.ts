@@ -1,5 +1,6 @@
-import { createHash, createHmac } from "node:crypto";
+import { hash } from "node:crypto";
 import { addressBytes, type Address } from "../../net/address.ts";
+import { hmacSha1 } from "./hmacSha1.ts";
 
 /** Kcn, §5.2.2: the correspondent's secret, 20 bytes. */
 export type NodeKey = Uint8Array;
@@ -15,13 +16,10 @@ export function careOfKeygenToken(kcn: NodeKey, careOf: Address, nonce: Uint8Arr
 }
 
 function keygenToken(kcn: NodeKey, address: Address, nonce: Uint8Array, purpose: 0 | 1): Uint8Array {
-  const digest = createHmac("sha1", kcn).update(addressBytes(address)).update(nonce).update(Uint8Array.of(purpose)).digest();
-  return Uint8Array.from(digest.subarray(0, 8));
+  return Uint8Array.from(hmacSha1(kcn, addressBytes(address), nonce, Uint8Array.of(purpose)).subarray(0, 8));
 }
 
 /** Kbm, §5.2.5: SHA1(home keygen token | care-of keygen token), of the home token alone when deregistering. 20 bytes. */
 export function bindingManagementKey(homeToken: Uint8Array, careOfToken?: Uint8Array): Uint8Array {
-  const hash = createHash("sha1").update(homeToken);
-  if (careOfToken) hash.update(careOfToken);
-  return Uint8Array.from(hash.digest());
+  return Uint8Array.from(hash("sha1", careOfToken ? Buffer.concat([homeToken, careOfToken]) : homeToken, "buffer"));
 }

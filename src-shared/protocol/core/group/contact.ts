@@ -1,5 +1,6 @@
 import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
+import { MAX_RR_BINDING_LIFETIME_S } from "../limits.ts";
 import { homeTestAnswered, homeTestTimer, isOwnCookie, startHomeTest, type HomeProbe } from "../returnRoutability.ts";
 import type { Millis, Random } from "../step.ts";
 import { admitUpdate, type RecentUpdates } from "../updateLimiter.ts";
@@ -46,7 +47,7 @@ export interface HandoffWish {
 export type ContactWork =
   | { readonly phase: "idle" }
   /** Home test under way; `then` says what for. */
-  | { readonly phase: "homeTest"; readonly probe: HomeProbe; readonly purpose: { readonly for: "handOver"; readonly wish: HandoffWish } | { readonly for: "rebind" | "prepare"; readonly requests: readonly string[] } }
+  | { readonly phase: "homeTest"; readonly probe: HomeProbe; readonly purpose: { readonly for: "handOver"; readonly wish: HandoffWish } | { readonly for: "prepare"; readonly requests: readonly string[] } | { readonly for: "rebind"; readonly requests: readonly string[]; readonly retried: boolean } }
   | { readonly phase: "handing"; readonly wish: HandoffWish; readonly donor: string; readonly until: Millis }
   | { readonly phase: "rebinding"; readonly requests: readonly string[]; readonly until: Millis; readonly retried: boolean };
 
@@ -115,7 +116,7 @@ export function rebind(state: ContactClient, request: string | null, view: Group
   if (state.capability === "plain") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} has no Mobile IPv6` })) };
   if (state.work.phase !== "idle") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} is being handed over or bound already` })) };
   const grant = freshGrant(state, now);
-  return grant ? beginRebind(state, requests, grant, now, false) : probe(state, { for: "rebind", requests }, view, now, random);
+  return grant ? beginRebind(state, requests, grant, now, false) : probe(state, { for: "rebind", requests, retried: false }, view, now, random);
 }
 
 /** A Home Test for this client, out of the home tunnel or not. */
@@ -130,7 +131,7 @@ export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Mil
     return prepend([mark], beginHanding(held, purpose.wish, view, now));
   }
   if (purpose.for === "prepare") return { state: held, effects: purpose.requests.map((r) => answer(r, null)) };
-  return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, false);
+  return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, purpose.retried);
 }
 
 /** §11.3.5, §11.3.6: ICMPv6 Parameter Problem, or a Binding Error of status 2, about our Home Test Init: the client knows no Mobility Header. */
@@ -186,7 +187,7 @@ export function onActivity(state: ContactClient, active: boolean): GroupStep<Con
 
 /** Nobody serves the client, and it is not bound: what it sends next is for us. */
 export function isAway(state: ContactClient): boolean {
-  return !state.active && state.boundUntil === null && state.work.phase === "idle";
+  return !state.active && state.boundUntil === null && state.work.phase === "idle" && state.waiting === null;
 }
 
 /** Nothing is known of the client that the next packet would not teach us again. */
@@ -256,7 +257,8 @@ function onSilence(state: ContactClient, work: Extract<ContactWork, { phase: "ho
 }
 
 /** Bindings are refreshed when a fifth of what the client granted is left (§11.7.2 asks for "well before"), and for longer ones at least 84 s before 420 s. */
-function boundFor(state: ContactClient, lifetimeSeconds: number, now: Millis): ContactClient {
+function boundFor(state: ContactClient, grantedSeconds: number, now: Millis): ContactClient {
+  const lifetimeSeconds = Math.min(grantedSeconds, MAX_RR_BINDING_LIFETIME_S);
   return { ...state, boundUntil: now + lifetimeSeconds * 1000, refreshAt: now + lifetimeSeconds * 800, retryAt: null };
 }
 
@@ -304,7 +306,7 @@ function handingFailed(state: ContactClient, work: Extract<ContactWork, { phase:
 
 function rebindFailed(state: ContactClient, work: Extract<ContactWork, { phase: "rebinding" }>, lastSequence: number | null, reason: string, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const next: ContactClient = { ...state, ...after(state, lastSequence), updates: counted(state, now), grant: null, boundUntil: null, refreshAt: Infinity, work: idle };
-  if (!work.retried) return probe(next, { for: "rebind", requests: work.requests }, view, now, random);
+  if (!work.retried) return probe(next, { for: "rebind", requests: work.requests, retried: true }, view, now, random);
   return ended({ ...next, retryAt: now + retryAfterMs }, work.requests.map((r) => answer(r, { step: "bindingUpdate", reason })), view, now, random);
 }
 

@@ -98,7 +98,11 @@ export function donorWake(state: Donation): Millis | undefined {
 export function donorTimer(state: Donation, view: GroupView, now: Millis): GroupStep<Donation> {
   if (state.phase === "over" || now < state.until) return { state, effects: [] };
   if (state.phase === "collecting") return notCollected(state, `connections not collected within ${collectLimitMs / 1000} s`, view);
-  if (state.phase === "offered") return takeBack(state, "stateReceived", `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, null, now);
+  if (state.phase === "offered") {
+    const step = takeBack(state, "stateReceived", `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, null, now);
+    // It may have been asleep, and read our offer only when it wakes.
+    return { ...step, effects: [{ do: "tellMember", member: state.acceptor, message: { kind: "withdrawn", handoff: state.handoff, client: state.client } }, ...step.effects] };
+  }
   if (state.phase === "reinstating") return over(state, [refusal(state, state.step, `${state.reason}; taking the client back failed too`, state.lastSequence, view.contact)]);
   // The contact keeps its relay as long as another member serves: tunnelled packets always come here first.
   return over(state, view.self === view.contact ? [] : [{ do: "unrelay", client: state.client }]);

@@ -23,7 +23,7 @@ export type GroupInput =
   | { readonly kind: "handOver"; readonly client: Address; readonly wish: contact.HandoffWish }
   | { readonly kind: "prepare" | "optimise"; readonly client: Address; readonly request: string }
   | { readonly kind: "discardTokens"; readonly client: Address }
-  | { readonly kind: "collected"; readonly handoff: string; readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis }
+  | { readonly kind: "collected"; readonly handoff: string; readonly client: Address; readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis }
   | { readonly kind: "notCollected"; readonly handoff: string; readonly reason: string }
   | { readonly kind: "reinstated"; readonly handoff: string }
   | { readonly kind: "restored"; readonly handoff: string }
@@ -34,6 +34,10 @@ export type GroupInput =
 const unexpectedOfferMs = 2_000;
 /** Entries woken by one `wake`; the others follow in the next, which is due at once, so that a million timers do not keep everything else waiting. */
 const wokenAtOnce = 256;
+/** Handoffs in each direction, and refreshes, under way at a time; beyond that they are refused. */
+export const openHandoffs = 1024;
+/** Offers kept until the contact has named their donor. Each may bring a client's connections along. */
+export const earlyOffers = 16;
 /** Clients that `inspect` lists. */
 const inspected = 10_000;
 
@@ -152,6 +156,8 @@ export class Group {
       case "discardTokens":
         return this.#onClient(input.client, (state) => contact.discardGrant(state));
       case "collected":
+        // Too late: whatever became of the handoff, the client's connections stand still here and must go on.
+        if (this.#donations.get(input.handoff)?.phase !== "collecting") return [{ do: "drop", reason: "connections collected for a handoff that is over" }, { do: "reinstate", handoff: input.handoff, client: input.client }];
         return this.#onDonation(input.handoff, (state) => collected(state, input, now));
       case "notCollected":
         return this.#onDonation(input.handoff, (state) => notCollected(state, input.reason, this.view));
@@ -195,13 +201,13 @@ export class Group {
 
   #member(from: string, message: MemberMessage, at: Millis, now: Millis): readonly GroupEffect[] {
     const contactOnly = message.kind === "take" || message.kind === "expect" || message.kind === "rebind";
+    if (!this.view.members.has(from)) return [{ do: "drop", reason: `member message "${message.kind}" from "${from}", who is not a member` }];
     if (contactOnly && from !== this.view.contact) return [{ do: "drop", reason: `member message "${message.kind}" from ${from}, who is not the contact` }];
     switch (message.kind) {
-      case "take": {
-        const name: HandoffName = { handoff: message.handoff, client: message.client, donor: this.view.self, acceptor: message.acceptor, mode: message.mode };
-        return this.#storeDonation(startDonation(name, message, this.view, now));
-      }
+      case "take":
+        return this.#take(message, now);
       case "expect": {
+        if (this.#expected.size >= openHandoffs && !this.#expected.has(message.handoff)) return [tooMany(message)];
         this.#expected.set(message.handoff, { client: message.client, donor: message.donor });
         this.#wakes.set(`expected ${message.handoff}`, now + contact.handingLimitMs);
         const early = this.#early.get(message.handoff);
@@ -221,6 +227,7 @@ export class Group {
       case "refused":
         return this.#verdict(from, message, now);
       case "rebind":
+        if (this.#rebinds.size >= openHandoffs && !this.#rebinds.has(message.client)) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "rebindFailed", client: message.client, reason: "too many clients are being bound", lastSequence: null } }];
         return this.#rebindStep(message.client, startBinding(message.client, message.lease, message.grant, this.view, now, this.#random), now);
       case "rebound":
       case "rebindFailed":
@@ -232,14 +239,25 @@ export class Group {
     }
   }
 
+  #take(message: Extract<MemberMessage, { kind: "take" }>, now: Millis): readonly GroupEffect[] {
+    const { handoff, client, acceptor, mode } = message;
+    const refuse = (reason: string): GroupEffect[] => [{ do: "tellMember", member: this.view.contact, message: { kind: "refused", handoff, client, step: "take", reason, lastSequence: null } }];
+    if (this.#donations.has(handoff)) return [{ do: "drop", reason: `handoff ${handoff} is under way already` }];
+    if (acceptor === this.view.self || !this.view.members.has(acceptor)) return refuse(`"${acceptor}" cannot take over from ${this.view.self}`);
+    if (this.#donations.size >= openHandoffs) return [tooMany(message), ...refuse(`${this.view.self} has ${openHandoffs} handoffs under way`)];
+    return this.#storeDonation(startDonation({ handoff, client, donor: this.view.self, acceptor, mode }, message, this.view, now));
+  }
+
   #offer(from: string, message: Extract<MemberMessage, { kind: "offer" }>, at: Millis, now: Millis): readonly GroupEffect[] {
     const { handoff, client } = message;
     if (from !== this.view.contact && !this.#isExpected(handoff, client, from)) {
+      if (this.#early.size >= earlyOffers && !this.#early.has(handoff)) return [tooMany(message)];
       this.#early.set(handoff, { from, message, at });
       this.#wakes.set(`early ${handoff}`, now + unexpectedOfferMs);
       return [];
     }
     if (this.#acceptances.get(handoff)) return [{ do: "drop", reason: `offer for handoff ${handoff} came twice` }];
+    if (this.#acceptances.size >= openHandoffs) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "refused", handoff, client, step: "offer", reason: `${this.view.self} has ${openHandoffs} handoffs under way`, lastSequence: null } }];
     const name: HandoffName = { handoff, client, donor: from, acceptor: this.view.self, mode: message.mode };
     return this.#storeAcceptance(onOffer(name, message, this.view, at, now, this.#random), now);
   }
@@ -422,6 +440,10 @@ export class Group {
 
 function ignored<S>(state: S, from: string): GroupStep<S> {
   return { state, effects: [{ do: "drop", reason: `about a handoff that is not ${from}'s` }] };
+}
+
+function tooMany(message: MemberMessage): GroupEffect {
+  return { do: "drop", reason: `too many handoffs under way for a "${message.kind}"` };
 }
 
 function firstOf<T>(items: Iterable<T>, count: number): T[] {
