@@ -33,6 +33,9 @@ const usage = `usage: agent run --dir DIR --host NAME --interface IF --address A
        agent clean --dir DIR
        agent version`;
 
+/** What a rehearsal may take of an agent's start; some tenths of a second do, but for an emulated processor. */
+const rehearsalMs = 1_000;
+
 /** Monotonic time is that of the host's CLOCK_MONOTONIC, its time namespace included. */
 const clock: Clock = {
   mono: () => Number(process.hrtime.bigint()) / 1e6,
@@ -125,7 +128,8 @@ async function run(args: readonly string[]): Promise<number> {
       exit: () => finish(0),
     });
     undo.push(() => engine?.stop("the agent ends"));
-    rehearse();
+    const rehearsed = clock.mono() + rehearsalMs;
+    rehearse(60, () => clock.mono() > rehearsed);
     control = new ControlServer({ path: join(dir, defaults.controlSocket), handlers: engine.handlers, beforeReply: () => outbox.flush() });
     undo.push(() => {
       outbox.flush();

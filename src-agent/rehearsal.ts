@@ -11,10 +11,11 @@ const members = new Map<string, Address>([["k", parseAddress("2001:db8:1::1")], 
 
 /**
  * Hands a client of a virtual network back and forth on the machines that this agent runs, so that the first handoff of a real client finds them
- * compiled: they run once in a while, and interpreted each step of the signalling costs most of a millisecond. Takes some tenths of a second.
+ * compiled: they run once in a while, and interpreted each step of the signalling costs most of a millisecond. Takes some tenths of a second, on an
+ * emulated processor much longer: `enough` is asked before each further handoff.
  * Throws when a handoff fails: then this build is broken.
  */
-export function rehearse(rounds = 60): void {
+export function rehearse(rounds = 60, enough: () => boolean = () => false): void {
   const network = new VirtualNetwork("rehearsal");
   const h = network.node("h", { address: homeAgent, attracts: [home] });
   serveCorrespondent(network.node("c", { address: client }));
@@ -28,7 +29,7 @@ export function rehearse(rounds = 60): void {
   network.say("c", { source: client, destination: home, data: 1 });
   network.runFor(500);
   const contact = roles.get("k") as MemberRole;
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds && !enough(); round++) {
     const handoff = `rehearsal-${round}`;
     const acceptor = round % 2 === 0 ? "a" : "k";
     contact.ask({ kind: "handOver", client, wish: { handoff, acceptor, mode: "full", drain: false, decidedAt: network.clock.now } });
