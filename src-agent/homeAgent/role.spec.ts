@@ -101,6 +101,15 @@ describe("the home agent's role", () => {
     expect(world.done.at(-1)).toBe("send");
   });
 
+  it("keeps the fence when a restored tunnel cannot be made", () => {
+    const world = new World();
+    world.register(HomeAgentRole.start(config, world.ports), 1);
+    world.unroutable = true;
+    const again = HomeAgentRole.restore(X, world.ports);
+    expect(again?.inspect()).toMatchObject({ phase: "unregistered" });
+    expect(world.kept.get(X)).toMatchObject({ newestSpi: 1000, binding: null });
+  });
+
   it("serves on when the disk fails, says so once, and writes again when it can", () => {
     const world = new World();
     const role = HomeAgentRole.start(config, world.ports);

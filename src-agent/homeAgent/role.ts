@@ -17,6 +17,8 @@ export interface HomePorts extends RolePorts {
   readonly own: Address;
 }
 
+const prefixLookUpMs = 1_000;
+
 /** This host as the home agent of one home address (§10), which lies on the link of the data interface or is routed here. */
 export class HomeAgentRole {
   readonly #machine: Machine<HomeAgent, HomeAgentInput>;
@@ -25,6 +27,7 @@ export class HomeAgentRole {
   readonly #link: DefendedAddress;
   #saved: HomeAgent | null = null;
   #unsaved = false;
+  #prefix: { readonly at: number; readonly endsAt: number } | null = null;
 
   private constructor(state: HomeAgent, ports: HomePorts) {
     this.#ports = ports;
@@ -60,8 +63,8 @@ export class HomeAgentRole {
       return undefined;
     }
     const role = new HomeAgentRole(step.state, ports);
-    role.#machine.take(step);
-    const { state } = step;
+    role.#attempt(() => role.#machine.take(step));
+    const { state } = role.#machine;
     if (state.phase === "registered") ports.tell({ type: "log", level: "info", text: `home address ${home}: bound to ${state.careOf} as before, for ${Math.round((state.expiresAt - ports.clock.mono()) / 1000)} s` });
     return role;
   }
@@ -76,9 +79,7 @@ export class HomeAgentRole {
   }
 
   onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
-    const { clock, links } = this.#ports;
-    const prefixValidMs = this.#machine.state.service.onLink ? (links.prefixValidMs(this.#home) ?? 0) : Infinity;
-    this.#give({ kind: "packet", packet, mobilityHeader, wall: clock.wall(), prefixValidMs });
+    this.#give({ kind: "packet", packet, mobilityHeader, wall: this.#ports.clock.wall(), prefixValidMs: this.#prefixValidMs() });
   }
 
   inspect(): Record<string, unknown> {
@@ -104,10 +105,22 @@ export class HomeAgentRole {
     this.#link.undefend();
   }
 
-  /** A tunnel that cannot be made (no route, a device that is gone) is told, and nothing is acknowledged. */
+  /** Looked up at most once a second, whoever asks how often. */
+  #prefixValidMs(): number {
+    if (!this.#machine.state.service.onLink) return Infinity;
+    const now = this.#ports.clock.mono();
+    if (!this.#prefix || now - this.#prefix.at >= prefixLookUpMs) this.#prefix = { at: now, endsAt: now + (this.#ports.links.prefixValidMs(this.#home) ?? 0) };
+    return Math.max(0, this.#prefix.endsAt - now);
+  }
+
   #give(input: HomeAgentInput): void {
+    this.#attempt(() => this.#machine.input(input));
+  }
+
+  /** A tunnel that cannot be made (no route, a device that is gone) is told, and nothing is acknowledged. */
+  #attempt(step: () => void): void {
     try {
-      this.#machine.input(input);
+      step();
     } catch (error) {
       const { message } = error as Error;
       this.#ports.tell({ type: "log", level: "error", text: `home address ${this.#home}: ${message}` });
