@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { labDown, labUp, listLabs, openLab } from "../../src-main/testbeds/local/labs.ts";
 import type { LocalLab } from "../../src-main/testbeds/local/localLab.ts";
 import { commandLines, LabSandbox, machineNetwork, onHost, ownerOf, ping, processTree, survivors } from "../support/lab.ts";
-import { imageOrReason, whyNoVm } from "../support/vm.ts";
+import { whyNoVm } from "../support/vm.ts";
 
-const reason = whyNoVm();
+const reason = await whyNoVm();
 /** Two hosts in one machine, one on this machine. */
 const mixed = `name: mixed
 testbed: vm
@@ -23,11 +23,8 @@ describe.skipIf(reason)(`hosts in a virtual machine${reason ? ` (skipped: ${reas
   let sandbox: LabSandbox;
   let before: string;
   let lab: LocalLab;
-  beforeAll(async (context) => {
+  beforeAll(async () => {
     sandbox = new LabSandbox();
-    const noImage = await imageOrReason();
-    if (noImage) console.log(`skipped: ${noImage}`);
-    if (noImage) return (context as unknown as { skip: (why: string) => void }).skip(noImage);
     before = await machineNetwork();
     const started = performance.now();
     lab = await labUp(sandbox.file("mixed.yaml", mixed), { name: "mixed", attached: true });

@@ -1,27 +1,20 @@
-import { buildImage } from "../../src-main/testbeds/vm/imageBuild.ts";
 import { asProblem } from "../../src-main/problem.ts";
+import { buildImage } from "../../src-main/testbeds/vm/imageBuild.ts";
 import { findQemu } from "../../src-main/testbeds/vm/qemu.ts";
 import { whyNoLab } from "./lab.ts";
 
-/** Why virtual machines cannot be tried here, or undefined. */
-export function whyNoVm(): string | undefined {
+/** Why virtual machines cannot be tried here, or undefined; then the image is there, made now unless it was in the cache. */
+export async function whyNoVm(): Promise<string | undefined> {
   if (process.arch !== "x64") return "virtual machines are x86-64";
   try {
     findQemu();
-    return whyNoLab();
-  } catch (error) {
-    return `${asProblem(error).message}; ${asProblem(error).remedy}`;
-  }
-}
-
-/** The image, made now unless it is in the cache; undefined with the reason told where Debian's packages cannot be had. */
-export async function imageOrReason(): Promise<string | undefined> {
-  try {
+    const noLab = whyNoLab();
+    if (noLab) return noLab;
     await buildImage({ progress: (what) => console.log(what) });
     return undefined;
   } catch (error) {
-    const problem = asProblem(error);
-    if (problem.code === "vm.packages") return problem.message;
+    const { code, message, remedy } = asProblem(error);
+    if (code === "vm.noQemu" || code === "vm.packages") return `${message}; ${remedy}`;
     throw error;
   }
 }
