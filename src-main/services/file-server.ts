@@ -22,7 +22,7 @@ export interface FileServerHost {
 }
 
 const port = 8000;
-const startLimitMs = 10_000;
+const startLimitMs = 60_000;
 
 /** Makes the files (kept for the next time) and serves them. Rejects with a Problem that names what is missing on the host. */
 export async function startFileServer(host: FileServerHost, files: readonly ServedFile[]): Promise<FileServer> {

@@ -25,8 +25,8 @@ export interface GroupHosts {
   onEvent(listener: (host: string, event: AgentEvent) => void): () => void;
 }
 
-/** How long registration and links may take, ms: a few round trips, retransmissions included. */
-const formingLimitMs = 15_000;
+/** How long registration and links may take, ms: a few round trips, retransmissions included; on emulated processors the agents' first TLS handshakes take seconds each. */
+const formingLimitMs = 60_000;
 /** SPI of the first epoch; later epochs count up, which is the fence (an older SPI is refused). */
 const firstSpi = 1000;
 const maxLifetimeSeconds = 420;

@@ -6,8 +6,9 @@ import type { RunFolder } from "../../report/run-folder.ts";
 import { Problem } from "../../problem.ts";
 import type { LabSession, RemoteProcess, SessionHost } from "./session.ts";
 
-const startPatienceMs = 15_000;
-const stopPatienceMs = 5000;
+/** Programs start and end within a second; on an emulated processor that has others to start, within half a minute. */
+const startPatienceMs = 120_000;
+const stopPatienceMs = 60_000;
 
 interface Running {
   readonly host: SessionHost;

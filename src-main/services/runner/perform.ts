@@ -61,7 +61,7 @@ async function sideBySide(lanes: NonNullable<ScenarioStep["parallel"]>, point: E
   if (failed) throw failed.reason;
 }
 
-const optimisePatienceMs = 10_000;
+const optimisePatienceMs = 30_000;
 
 /** The contact may be at it already, by its own choice: what counts is that the client is served that way in the end. */
 async function optimise(client: string, { session, scenario, handoffs }: Stage): Promise<void> {

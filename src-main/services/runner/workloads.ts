@@ -5,8 +5,9 @@ import { Problem } from "../../problem.ts";
 import type { EventLog } from "./event-log.ts";
 import type { LabSession, RemoteProcess } from "./session.ts";
 
-const startPatienceMs = 20_000;
-const stopPatienceMs = 20_000;
+/** Programs start and end within a second; on an emulated processor that has others to start, within half a minute. */
+const startPatienceMs = 120_000;
+const stopPatienceMs = 60_000;
 
 /** How far a workload is, as its log tells. */
 interface Progress {
