@@ -25,6 +25,7 @@ export const counterNames = [
   "relayed packet of a client that nobody announced",
   "no route or no neighbour over the data interface",
   "packet could not be sent",
+  "ICMPv6 errors to other hosts, too many",
 ] as const;
 export type CounterName = (typeof counterNames)[number];
 

@@ -1,46 +1,80 @@
 import { type Address, addressBytes, formatAddress } from "../../src-shared/net/address.ts";
+import { isMulticast, isUnspecified } from "../../src-shared/net/scope.ts";
 import { decodeIcmp, encodeIcmp, type IcmpError } from "../../src-shared/protocol/wire/icmp.ts";
 import { extensionLength, tunnelLength } from "./steering.ts";
 
+const hopByHop = 0;
 const tunnelProtocol = 41;
 const routingHeader = 43;
 const icmpv6 = 58;
 const destinationOptions = 60;
 const headerLength = 40;
 const smallestMtu = 1280;
+/** ICMPv6 types below this are errors; the Redirect is no error, but nobody may answer it with one either (RFC 4443 §2.4 (e.2)). */
+const firstInformational = 128;
+const redirectMessage = 137;
+const addressUnreachable = 3;
 
-/** An error about the packet as it was before we translated it, for whoever sent that. */
-export interface RelayedError {
+/** An ICMPv6 error about a packet of ours, in terms of that packet as it was before we translated it. */
+export interface TranslatedError {
+  /** From and to where the packet went, as its sender sent it. */
+  readonly source: Address;
   readonly destination: Address;
-  /** Where the packet it is about was going, as its sender saw it. */
-  readonly about: Address;
-  /** From its IPv6 header on. */
-  readonly packet: Uint8Array;
+  /** What translation had added; `towards` is where the packet really went. */
+  readonly added: { readonly kind: "tunnel" | "extension"; readonly towards: Address };
+  /** Who sent the error, and to which of our addresses. */
+  readonly reporter: Address;
+  readonly reportedTo: Address;
+  readonly message: IcmpError;
 }
 
 /**
  * RFC 6275 §10.4.2, RFC 2473 §8: an ICMPv6 error that quotes a packet with our tunnel header, Home Address option or type 2 routing header,
  * translated back: the quote as it was, a reported MTU less by what we had added. Undefined when the quote is not of that kind, or is itself
- * an ICMPv6 error.
+ * something that no error may be sent about.
  */
-export function translateError(error: Uint8Array): RelayedError | undefined {
+export function translateError(error: Uint8Array): TranslatedError | undefined {
   const decoded = decodeIcmp(error);
   if (!decoded.ok) return undefined;
-  const { source, message } = decoded.packet;
+  const { source: reporter, destination: reportedTo, message } = decoded.packet;
   const original = untranslate(message.invoking);
-  if (!original || original.packet.length < headerLength) return undefined;
-  if (original.packet[6] === icmpv6 && (original.packet[headerLength] ?? 0) < 128) return undefined;
-  const destination = formatAddress(original.packet, 8);
-  const packet = encodeIcmp({ source, destination, message: requote(message, original) });
-  return { destination, about: formatAddress(original.packet, 24), packet };
+  // Errors go to the source of what they are about.
+  if (!original || formatAddress(message.invoking, 8) !== reportedTo || !mayBeAnswered(original.packet)) return undefined;
+  const [source, destination] = [formatAddress(original.packet, 8), formatAddress(original.packet, 24)];
+  const towards = formatAddress(message.invoking, 24);
+  return { source, destination, added: { kind: original.added === tunnelLength ? "tunnel" : "extension", towards }, reporter, reportedTo, message: requote(message, original) };
 }
 
-/** RFC 8200 §5: what a tunnel entry answers to a packet that does not fit; `mtu` is the link's. */
-export function tooBigForTunnel(packet: Uint8Array, source: Address, mtu: number): RelayedError | undefined {
-  if (packet.length < headerLength) return undefined;
-  if (packet[6] === icmpv6 && (packet[headerLength] ?? 0) < 128) return undefined;
+/** The error for a socket of this host, as if nothing had been translated. */
+export function forSocket({ source, reporter, message }: TranslatedError): Uint8Array {
+  return encodeIcmp({ source: reporter, destination: source, message });
+}
+
+/** The error for a host elsewhere whose packet was in a tunnel of ours: from the tunnel's entry, which is what that host can blame (RFC 2473 §8.1). */
+export function forSender({ source, reportedTo, message }: TranslatedError): Uint8Array {
+  return encodeIcmp({ source: reportedTo, destination: source, message });
+}
+
+/** RFC 8200 §5: what a tunnel entry at `source` answers to a packet that does not fit; `mtu` is the link's. Undefined when RFC 4443 §2.4 (e) forbids one. */
+export function tooBigForTunnel(packet: Uint8Array, source: Address, mtu: number): { readonly destination: Address; readonly packet: Uint8Array } | undefined {
+  if (packet.length < headerLength || !mayBeAnswered(packet)) return undefined;
   const destination = formatAddress(packet, 8);
-  return { destination, about: formatAddress(packet, 24), packet: encodeIcmp({ source, destination, message: { kind: "packetTooBig", mtu: mtu - tunnelLength, invoking: packet } }) };
+  return { destination, packet: encodeIcmp({ source, destination, message: { kind: "packetTooBig", mtu: mtu - tunnelLength, invoking: packet } }) };
+}
+
+/** RFC 4443 §2.4 (e): no error about an error or a redirect, and none to a source that is not one node. */
+function mayBeAnswered(packet: Uint8Array): boolean {
+  if (packet.length < headerLength) return false;
+  const source = formatAddress(packet, 8);
+  if (isMulticast(source) || isUnspecified(source)) return false;
+  let next = packet[6] as number;
+  let at = headerLength;
+  while (next === hopByHop || next === routingHeader || next === destinationOptions) {
+    next = packet[at] ?? 59;
+    at += 8 * ((packet[at + 1] ?? 0) + 1);
+  }
+  const type = packet[at] ?? 0;
+  return next !== icmpv6 || (type >= firstInformational && type !== redirectMessage);
 }
 
 interface Original {
@@ -52,7 +86,9 @@ interface Original {
 function requote(message: IcmpError, original: Original): IcmpError {
   const invoking = original.packet;
   if (message.kind === "packetTooBig") return { kind: "packetTooBig", mtu: Math.max(smallestMtu, message.mtu - original.added), invoking };
-  // A pointer into headers that the sender never made would mislead it: the tunnel's far end is unreachable for it (RFC 2473 §8.1).
+  // Whatever goes wrong within a tunnel, for the sender an address is unreachable (RFC 2473 §8.2).
+  if (original.added === tunnelLength) return { kind: "destinationUnreachable", code: addressUnreachable, invoking };
+  // A pointer into headers that the sender never made would mislead it.
   if (message.kind === "parameterProblem") return { kind: "destinationUnreachable", code: 0, invoking };
   return { ...message, invoking };
 }

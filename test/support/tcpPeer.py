@@ -5,8 +5,8 @@ serve ADDRESS PORT            accepts; each connection starts with one line:
     download N                N bytes of the pattern go out, then the end
     upload                    reads to the end, answers "<bytes> <sha256>"
     echo                      sends everything back
-fetch ADDRESS PORT [SOURCE] N     downloads N bytes, prints "<bytes> <sha256>"
-put ADDRESS PORT N            uploads N bytes, prints the server's answer
+fetch ADDRESS PORT N [SOURCE] downloads N bytes, prints "<bytes> <sha256>"
+put ADDRESS PORT N [SOURCE]   uploads N bytes, prints the server's answer
 talk ADDRESS PORT             connects, then: each line on stdin goes out, each line that comes in is printed
 hear ADDRESS PORT             prints each UDP datagram that comes in
 tell ADDRESS PORT WORD…       sends each word as a UDP datagram
@@ -74,9 +74,8 @@ def serve(address, port):
         threading.Thread(target=handle, args=(sock,), daemon=True).start()
 
 
-def connect(address, port):
-    sock = socket.create_connection((address, port), timeout=30)
-    return sock
+def connect(address, port, *source):
+    return socket.create_connection((address, port), timeout=30, source_address=(source[0], 0) if source else None)
 
 
 def talk(address, port):
@@ -122,11 +121,11 @@ def main():
     if mode == "serve":
         serve(args[0], int(args[1]))
     elif mode == "fetch":
-        sock = connect(args[0], int(args[1]))
+        sock = connect(args[0], int(args[1]), *args[3:])
         sock.sendall(f"download {args[2]}\n".encode())
         print(digest(received(sock)))
     elif mode == "put":
-        sock = connect(args[0], int(args[1]))
+        sock = connect(args[0], int(args[1]), *args[3:])
         sock.sendall(b"upload\n")
         for part in pattern(int(args[2])):
             sock.sendall(part)

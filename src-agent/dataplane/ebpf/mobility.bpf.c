@@ -40,6 +40,8 @@ static long (*redirect_neigh)(__u32 device, void *parameters, int length, __u64 
 #define DESTINATION_OPTIONS 60
 #define MOBILITY 135
 #define HOP_LIMIT 64
+#define TELL_NS 1000000ULL
+#define TELL_BURST 64
 
 struct address { __u64 high, low; };
 struct pair { struct address home, peer; };
@@ -119,14 +121,14 @@ static inline int punt(struct __sk_buff *skb, const struct config *config, __u8 
 	return redirect(config->steering, 0);
 }
 
-/* To the agent, but at most one packet a millisecond of each kind: it only wants to know. */
+/* To the agent, but in the long run at most one packet a millisecond of each kind, and TELL_BURST at once: it only wants to know. */
 static inline int tell(struct __sk_buff *skb, const struct config *config, __u8 notice, __u32 why)
 {
 	__u32 slot = notice;
 	__u64 *next = map_lookup(&limits, &slot), now = now_ns();
 	if (why != TO_AGENT) count(why, skb->len);
-	if (!next || now < *next) return why == TO_AGENT ? drop(skb, DROP_TOO_MANY) : DROP;
-	*next = now + 1000000;
+	if (!next || *next > now + TELL_BURST * TELL_NS) return why == TO_AGENT ? drop(skb, DROP_TOO_MANY) : DROP;
+	*next = (*next > now ? *next : now) + TELL_NS;
 	return punt(skb, config, notice);
 }
 
@@ -438,7 +440,7 @@ SECTION("returned") int on_returned(struct __sk_buff *skb)
 	struct pair key = { ip.destination, ip.source };
 	struct address member = {};
 	if (decide(skb, NEXT, ip.next, &key, &member, 0) != RELAYED) return PASS;
-	if (!fits(skb, config, NEXT, ip.next, 40)) return drop(skb, DROP_TOO_BIG);
+	if (!fits(skb, config, NEXT, ip.next, 40)) return tell(skb, config, NOTICE_TOO_BIG, DROP_TOO_BIG);
 	if (forward_hop(skb, IP, ip.hops)) return drop(skb, DROP_HOPS);
 	count(RELAYED_ON, skb->len);
 	return encapsulate(skb, config, &ip, &home->care_of, &member);

@@ -1,13 +1,15 @@
 import { type Address, addressBytes, formatAddress } from "../../../src-shared/net/address.ts";
+import { takeToken, tokenBucket } from "../../../src-shared/protocol/core/tokenBucket.ts";
 import { SystemCallError } from "../../linux/libc.ts";
 import { RawSender } from "../../linux/rawSocket.ts";
 import type { DataPlane, DataPlaneCounters } from "../../ports.ts";
 import { clientKey, ClientStates, stateNumbers, type ClientEntry, type ClientKey, type ClientState } from "../clientStates.ts";
 import type { DataPlaneContext } from "../context.ts";
 import { counterIndex, nameCounters, type CounterName } from "../counters.ts";
+import { errorRate } from "../errorRate.ts";
 import { clientOf } from "../errorTarget.ts";
 import { HeldPackets } from "../heldPackets.ts";
-import { tooBigForTunnel, translateError, type RelayedError } from "../icmpRelay.ts";
+import { forSender, forSocket, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
 import { names } from "../names.ts";
 import { extensionLength, Steering, tunnelLength } from "../steering.ts";
 import { AgentEnd, frameOf, type Punted } from "./agentEnd.ts";
@@ -38,11 +40,12 @@ export class EbpfDataPlane implements DataPlane {
   readonly #sender: RawSender;
   readonly #homes = new Map<Address, Home>();
   readonly #members = new Map<Address, readonly Address[]>();
-  readonly #tunnels = new Set<Address>();
+  readonly #tunnels = new Map<Address, Address>();
   readonly #bindings = new Map<Address, Address>();
   readonly #clients = new ClientStates();
   readonly #held = new HeldPackets<ClientKey, Uint8Array>();
   readonly #ownDrops = new Map<CounterName, number>();
+  #errors = tokenBucket(errorRate, performance.now());
   readonly #undo: (() => void)[] = [];
   #locals = new Set<Address>();
   #expiry: NodeJS.Timeout | undefined;
@@ -84,7 +87,7 @@ export class EbpfDataPlane implements DataPlane {
   tunnel(home: Address, careOf: Address): void {
     if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
     this.#maps.tunnels.set(addressBytes(home), addressBytes(careOf));
-    this.#tunnels.add(home);
+    this.#tunnels.set(home, careOf);
     this.#writeSettings();
     this.#steering.addDestination(home, careOf, tunnelLength);
   }
@@ -256,9 +259,9 @@ export class EbpfDataPlane implements DataPlane {
         if (packet.length >= 64) this.#onUnbound(formatAddress(packet, 48), formatAddress(packet, 8), formatAddress(packet, 24));
         return;
       case "tooBig":
-        return this.#answer(tooBigForTunnel(packet, this.#context.address, this.#steering.device.mtu));
+        return this.#sendError(tooBigForTunnel(packet, this.#context.address, this.#steering.device.mtu));
       case "error":
-        return this.#answer(translateError(packet), true);
+        return this.#relayError(packet, frame);
     }
   }
 
@@ -283,14 +286,28 @@ export class EbpfDataPlane implements DataPlane {
     if (packets > 0) this.#ownDrops.set(name, (this.#ownDrops.get(name) ?? 0) + packets);
   }
 
-  /**
-   * An ICMPv6 error to a socket here, or to a host elsewhere: there only for packets that we really tunnel, or anybody could have us send errors
-   * to anybody.
-   */
-  #answer(error: RelayedError | undefined, quotedTunnel = false): void {
+  /** An error that quotes something like what we send: to the socket or host whose packet it is about; to the stack as it is when that is none of ours. */
+  #relayError(packet: Buffer, frame: Buffer): void {
+    const error = translateError(packet);
+    if (error && (this.#locals.has(error.source) || this.#homes.has(error.source))) this.#agentEnd.giveBack(frameOf(forSocket(error)));
+    else if (error && this.#isOurTunnel(error)) this.#sendError({ destination: error.source, packet: forSender(error) });
+    else this.#agentEnd.giveBack(frame);
+  }
+
+  /** Whether we do send that host's packets through that tunnel: else anybody could have us send errors to anybody. */
+  #isOurTunnel({ source, destination, added }: TranslatedError): boolean {
+    if (added.kind !== "tunnel") return false;
+    if (this.#tunnels.has(destination)) return this.#tunnels.get(destination) === added.towards;
+    const { state } = this.#clients.get(destination, source);
+    return state.kind === "relayed" && state.member === added.towards;
+  }
+
+  #sendError(error: { readonly destination: Address; readonly packet: Uint8Array } | undefined): void {
     if (!error) return;
     if (this.#locals.has(error.destination) || this.#homes.has(error.destination)) return this.#agentEnd.giveBack(frameOf(error.packet));
-    if (quotedTunnel && !this.#tunnels.has(error.about)) return;
+    const { bucket, taken } = takeToken(this.#errors, performance.now());
+    this.#errors = bucket;
+    if (!taken) return this.#countOwn("ICMPv6 errors to other hosts, too many", 1);
     try {
       this.#sender.send(error.packet);
     } catch (failure) {

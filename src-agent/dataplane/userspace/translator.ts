@@ -1,7 +1,10 @@
+import { type Address, addressBytes } from "../../../src-shared/net/address.ts";
+import { takeToken, tokenBucket, type TokenBucket } from "../../../src-shared/protocol/core/tokenBucket.ts";
 import type { CounterName } from "../counters.ts";
+import { errorRate } from "../errorRate.ts";
 import { clientOffset } from "../errorTarget.ts";
 import { HeldPackets } from "../heldPackets.ts";
-import { tooBigForTunnel, translateError, type RelayedError } from "../icmpRelay.ts";
+import { forSender, forSocket, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
 import { destinationAt, Frame, ipLength, sourceAt } from "./frame.ts";
 import { addressKey, type Client, type Command, type Home, type Tables } from "./tables.ts";
 
@@ -24,12 +27,12 @@ export interface TranslatorPorts {
   count(name: CounterName, bytes: number, packets?: number): void;
   unbound(packet: Buffer): void;
   now(): number;
-  /** At most one a millisecond: what others can make us send. */
-  mayAnswer(): boolean;
+  /** At most one a millisecond in the long run: what others can make us look at more closely. */
+  mayTell(): boolean;
   /** The data interface's MTU, bytes. */
   readonly mtu: number;
   readonly self: Uint8Array;
-  readonly selfText: Parameters<typeof tooBigForTunnel>[1];
+  readonly selfText: Address;
 }
 
 /** The translation of src-agent/dataplane/ebpf/mobility.bpf.c, on frames in our memory: same decisions, same counters, in the same order. */
@@ -37,10 +40,12 @@ export class Translator {
   readonly #tables: Tables;
   readonly #ports: TranslatorPorts;
   readonly #held = new HeldPackets<string, Frame>();
+  #errors: TokenBucket;
 
   constructor(tables: Tables, ports: TranslatorPorts) {
     this.#tables = tables;
     this.#ports = ports;
+    this.#errors = tokenBucket(errorRate, ports.now());
   }
 
   /** Applies a change; what was kept for its client goes where the new state says. */
@@ -97,7 +102,7 @@ export class Translator {
     }
     if (this.#tables.homes.has(frame.key(destinationAt))) return this.#drop(frame, "for a home address, but neither tunnelled nor with a routing header");
     if (frame.next === MOBILITY && this.#isLocal(frame)) return this.#drop(frame, "signalling");
-    if (frame.next === ICMPV6 && this.#isAboutTranslated(frame)) return this.#translateError(frame);
+    if (frame.next === ICMPV6 && this.#isAboutTranslated(frame)) return this.#relayError(frame);
     this.#ports.toStack(frame);
   }
 
@@ -247,25 +252,50 @@ export class Translator {
   }
 
   #tooBig(frame: Frame): void {
-    if (this.#ports.mayAnswer()) this.#answer(tooBigForTunnel(frame.packet, this.#ports.selfText, this.#ports.mtu), false);
+    if (this.#ports.mayTell()) this.#sendError(tooBigForTunnel(frame.packet, this.#ports.selfText, this.#ports.mtu));
     this.#drop(frame, "too big for the tunnel");
   }
 
-  #translateError(frame: Frame): void {
-    if (!this.#ports.mayAnswer()) return this.#drop(frame, "ICMPv6 errors about translated packets, too many");
-    this.#answer(translateError(frame.packet), true);
+  /** An error that quotes something like what we send: to the socket or host whose packet it is about; to the stack as it is when that is none of ours. */
+  #relayError(frame: Frame): void {
+    if (!this.#ports.mayTell()) return this.#drop(frame, "ICMPv6 errors about translated packets, too many");
+    const error = translateError(frame.packet);
+    if (error && this.#isHere(error.source)) this.#toSocket(forSocket(error), error.source);
+    else if (error && this.#isOurTunnel(error)) this.#sendError({ destination: error.source, packet: forSender(error) });
+    else this.#ports.toStack(frame);
   }
 
-  /**
-   * An ICMPv6 error to a socket here, or to a host elsewhere: there only for packets that we really tunnel, or anybody could have us send errors
-   * to anybody.
-   */
-  #answer(error: RelayedError | undefined, quotedTunnel: boolean): void {
+  #isHere(address: Address): boolean {
+    const key = addressKey(address);
+    return this.#tables.locals.has(key) || this.#tables.homes.has(key);
+  }
+
+  /** Whether we do send that host's packets through that tunnel: else anybody could have us send errors to anybody. */
+  #isOurTunnel({ source, destination, added }: TranslatedError): boolean {
+    if (added.kind !== "tunnel") return false;
+    const towards = addressBytes(added.towards);
+    const registered = this.#tables.tunnels.get(addressKey(destination));
+    if (registered) return registered.key === addressKey(added.towards);
+    const member = this.#tables.clients.get(addressKey(destination) + addressKey(source))?.member;
+    return member !== undefined && Buffer.compare(member, towards) === 0;
+  }
+
+  #sendError(error: { readonly destination: Address; readonly packet: Uint8Array } | undefined): void {
     if (!error) return;
-    const key = addressKey(error.destination);
+    if (this.#isHere(error.destination)) return this.#toSocket(error.packet, error.destination);
     const frame = Frame.of(error.packet);
-    if (this.#tables.locals.has(key) || this.#tables.homes.has(key)) this.#ports.toStack(frame);
-    else if (!quotedTunnel || this.#tables.tunnels.has(addressKey(error.about))) this.#ports.toWire(frame);
+    const { bucket, taken } = takeToken(this.#errors, this.#ports.now());
+    this.#errors = bucket;
+    if (taken) this.#ports.toWire(frame);
+    else this.#drop(frame, "ICMPv6 errors to other hosts, too many");
+  }
+
+  /** To a socket of ours, or of the member that serves the client whom the error is about. */
+  #toSocket(error: Uint8Array, destination: Address): void {
+    const frame = Frame.of(error);
+    const home = this.#tables.homes.get(addressKey(destination));
+    if (home) this.#arrived(frame, home, false);
+    else this.#ports.toStack(frame);
   }
 
   #drop(frame: Frame, why: CounterName): void {

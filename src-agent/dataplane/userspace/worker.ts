@@ -1,6 +1,7 @@
 /** The thread that moves the packets: started by plane.ts, which passes a WorkerSetup as workerData. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { addressBytes, formatAddress, type Address } from "../../../src-shared/net/address.ts";
+import { takeToken, tokenBucket } from "../../../src-shared/protocol/core/tokenBucket.ts";
 import { libc, pointerTo } from "../../linux/libc.ts";
 import type { Link } from "../../linux/links.ts";
 import { Netlink } from "../../linux/netlink.ts";
@@ -39,6 +40,8 @@ const retryMs = 5;
 const expiryMs = 250;
 const unresolvedMs = 1000;
 const unresolvedFrames = 256;
+/** As in mobility.bpf.c: packets that only want to be known about. */
+const tellingRate = { perSecond: 1000, burst: 64 };
 
 /** Moves packets until it is told to stop. */
 class PacketThread {
@@ -52,7 +55,7 @@ class PacketThread {
   readonly #toStackHeader: Buffer;
   readonly #unresolved: { readonly frame: Frame; readonly until: number }[] = [];
   #lastUnbound = 0;
-  #lastAnswer = 0;
+  #telling = tokenBucket(tellingRate, performance.now());
 
   constructor(setup: WorkerSetup) {
     this.#setup = setup;
@@ -121,7 +124,7 @@ class PacketThread {
       self: addressBytes(address),
       selfText: address,
       now: () => performance.now(),
-      mayAnswer: () => this.#mayAnswer(),
+      mayTell: () => this.#mayTell(),
       count: (name, bytes, packets = 1) => this.#count(name, bytes, packets),
       toStack: (frame) => this.#write(this.#setup.stackSocket, frame, this.#toStackHeader),
       toWire: (frame) => this.#toWire(frame),
@@ -168,11 +171,10 @@ class PacketThread {
     counts[at + 1] = (counts[at + 1] as number) + bytes;
   }
 
-  #mayAnswer(): boolean {
-    const now = performance.now();
-    if (now - this.#lastAnswer < 1) return false;
-    this.#lastAnswer = now;
-    return true;
+  #mayTell(): boolean {
+    const { bucket, taken } = takeToken(this.#telling, performance.now());
+    this.#telling = bucket;
+    return taken;
   }
 
   /** At most one a millisecond. */
