@@ -25,6 +25,7 @@ export const counterNames = [
   "relayed packet of a client that nobody announced",
   "no route or no neighbour over the data interface",
   "packet could not be sent",
+  "reassembled tunnel packet that is about no home address of ours",
   "ICMPv6 errors to other hosts, too many",
 ] as const;
 export type CounterName = (typeof counterNames)[number];
@@ -33,7 +34,7 @@ export type CounterName = (typeof counterNames)[number];
 export const counterIndex = Object.fromEntries(counterNames.map((name, i) => [name, i])) as Readonly<Record<CounterName, number>>;
 
 /** Why a packet goes to the agent, in the order of `enum notice` (from 1) in ebpf/mobility.bpf.c. */
-export const noticeNames = ["held", "unbound", "tooBig", "error"] as const;
+export const noticeNames = ["held", "unbound", "tooBig", "error", "hops", "narrow"] as const;
 export type Notice = (typeof noticeNames)[number];
 
 const firstDrop = counterIndex["home address option without binding"];

@@ -62,6 +62,13 @@ export function tooBigForTunnel(packet: Uint8Array, source: Address, mtu: number
   return { destination, packet: encodeIcmp({ source, destination, message: { kind: "packetTooBig", mtu: mtu - tunnelLength, invoking: packet } }) };
 }
 
+/** RFC 4443 §3.3: what a tunnel entry at `source` answers when it would have to forward a packet whose hop limit is used up. */
+export function hopLimitExceeded(packet: Uint8Array, source: Address): { readonly destination: Address; readonly packet: Uint8Array } | undefined {
+  if (packet.length < headerLength || !mayBeAnswered(packet)) return undefined;
+  const destination = formatAddress(packet, 8);
+  return { destination, packet: encodeIcmp({ source, destination, message: { kind: "timeExceeded", code: 0, invoking: packet } }) };
+}
+
 /** RFC 4443 §2.4 (e): no error about an error or a redirect, and none to a source that is not one node. */
 function mayBeAnswered(packet: Uint8Array): boolean {
   if (packet.length < headerLength) return false;

@@ -102,4 +102,11 @@ export const brokenRules: readonly BrokenRule[] = [
   elsewhere("home agent: kept before it is acknowledged", "src-agent/homeAgent/role.ts", "settled: (next) => this.#save(next),", ""),
   elsewhere("home agent: kept for nobody else", "src-agent/homeAgent/fileStore.ts", 'openSync(path, "w", 0o600)', 'openSync(path, "w", 0o644)'),
   elsewhere("home agent: what is out of date is not left to be read", "src-agent/homeAgent/fileStore.ts", "      invalidate(file);\n", ""),
+  elsewhere("tunnel: a narrow way is found by the minimum MTU that is left", "src-agent/dataplane/tunnelFragments.ts", "if (innerMtu > smallestMtu) return false;", ""),
+  elsewhere("tunnel: narrow ways are forgotten", "src-agent/dataplane/tunnelFragments.ts", "until !== undefined && now < until", "until !== undefined"),
+  elsewhere("tunnel: narrow ways are bounded", "src-agent/dataplane/tunnelFragments.ts", "if (!known && this.#until.size >= mostNarrow) return false;", ""),
+  elsewhere("tunnel: fragments fit the minimum MTU", "src-agent/dataplane/tunnelFragments.ts", "(smallestMtu - headerLength - fragmentHeaderLength) & ~7", "smallestMtu - headerLength"),
+  elsewhere("tunnel: the last fragment says so", "src-agent/dataplane/tunnelFragments.ts", "at + room < packet.length ? 1 : 0", "1"),
+  elsewhere("tunnel: only what its sender cannot make smaller is fragmented", "src-agent/dataplane/tunnelFragments.ts", "innerLength > wholeInNarrow && innerLength <= smallestMtu", "innerLength > wholeInNarrow"),
+  elsewhere("errors about tunnelled packets name the sender's own packet", "src-agent/dataplane/icmpRelay.ts", "formatAddress(message.invoking, 8) !== reportedTo", "false"),
 ];

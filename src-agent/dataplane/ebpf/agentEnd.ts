@@ -26,12 +26,15 @@ export class AgentEnd {
   readonly #poll: node.PollHandle;
   readonly #buffer = Buffer.alloc(frameRoom);
   readonly #ethernet: Buffer;
+  readonly #ethernetOfDevice: Buffer;
   #lost = 0;
   #closed = false;
 
   /** `onReadable` is called when packets wait; it takes them with `read`. */
   constructor(steering: Steering, onReadable: () => void) {
-    this.#ethernet = Buffer.concat([steering.stackEnd.address, steering.agentEnd.address, Buffer.from([0x86, 0xdd])]);
+    const header = (to: Buffer): Buffer => Buffer.concat([to, steering.agentEnd.address, Buffer.from([0x86, 0xdd])]);
+    this.#ethernet = header(steering.stackEnd.address);
+    this.#ethernetOfDevice = header(steering.device.address);
     this.#fd = openPacketSocket({ device: steering.agentEnd.index, linkLayer: true, offloadHeader: true, receiveBuffer });
     this.#poll = koffi.node.poll(this.#fd, { readable: true }, onReadable);
   }
@@ -52,7 +55,16 @@ export class AgentEnd {
 
   /** Hands a frame that `read` gave (or `frameOf` made) to the stack, as if it had just arrived. One that the kernel refuses counts as lost. */
   giveBack(frame: Uint8Array): void {
-    frame.set(this.#ethernet, offloadHeaderLength);
+    this.#give(frame, this.#ethernet);
+  }
+
+  /** Has a reassembled tunnel packet arrive at the data interface: a program sends it there. */
+  giveToDevice(packet: Uint8Array): void {
+    this.#give(frameOf(packet), this.#ethernetOfDevice);
+  }
+
+  #give(frame: Uint8Array, ethernet: Buffer): void {
+    frame.set(ethernet, offloadHeaderLength);
     if (libc.send(this.#fd, frame, frame.length, 0) < 0) this.#lost++;
   }
 

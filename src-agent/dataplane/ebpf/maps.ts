@@ -14,6 +14,7 @@ export class MobilityMaps {
   readonly clients: BpfMap;
   readonly bindings: BpfMap;
   readonly tunnels: BpfMap;
+  readonly narrow: BpfMap;
   readonly locals: BpfMap;
   readonly counters: BpfMap;
   readonly limits: BpfMap;
@@ -23,12 +24,13 @@ export class MobilityMaps {
   /** Throws a SystemCallError (EPERM without CAP_BPF), with nothing left open. */
   constructor() {
     try {
-      this.settings = this.#make("settings", "array", 4, 40, 1);
+      this.settings = this.#make("settings", "array", 4, 48, 1);
       this.homes = this.#make("homes", "hash", 16, 48, 1024);
       this.members = this.#make("members", "hash", 32, 4, manyEntries);
       this.clients = this.#make("clients", "hash", 32, 24, manyEntries);
       this.bindings = this.#make("bindings", "hash", 16, 24, manyEntries);
       this.tunnels = this.#make("tunnels", "hash", 16, 16, manyEntries);
+      this.narrow = this.#make("narrow", "hash", 16, 4, 1024);
       this.locals = this.#make("locals", "hash", 16, 4, 1024);
       this.counters = this.#make("counters", "perCpuArray", 4, 16, counterNames.length);
       this.limits = this.#make("limits", "array", 4, 8, 8);

@@ -52,10 +52,10 @@ struct extension { __u8 next, length, body[6]; struct address home; };
 struct icmp_error { __u8 type, code; __u16 checksum; __u32 value; struct ip6 quoted; };
 
 /*
- * home_agent: 0 while there is nothing in `tunnels`. kernel: extension headers are the kernel's business (XFRM, see ../kernel), but for clients
+ * home_agent, narrow: 0 while there is nothing in `tunnels`, in `narrow`. kernel: extension headers are the kernel's business (XFRM, see ../kernel), but for clients
  * that are held or relayed.
  */
-struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, kernel; };
+struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, kernel, narrow, unused; };
 struct home { struct address care_of, home_agent, via; };
 /* direct: routes give packets to the home address the next hop of the care-of address. */
 struct binding { struct address care_of; __u32 direct, unused; };
@@ -70,9 +70,12 @@ enum counter {
 	DROP_HOPS, DROP_TOO_BIG, DROP_UNROUTABLE, DROP_FAILED, DROP_TOO_MANY,
 };
 /* In the order of noticeNames in counters.ts: why the agent gets a packet. */
-enum notice { NOTICE_HELD = 1, NOTICE_UNBOUND, NOTICE_TOO_BIG, NOTICE_ERROR };
+enum notice { NOTICE_HELD = 1, NOTICE_UNBOUND, NOTICE_TOO_BIG, NOTICE_ERROR, NOTICE_HOPS, NOTICE_NARROW };
+/* The IPv6 minimum MTU, and what of it a tunnel leaves to the packet inside. */
+#define MINIMUM 1280
+#define WHOLE (MINIMUM - 40)
 
-extern struct { int unused; } settings, homes, members, clients, bindings, tunnels, locals, counters, limits;
+extern struct { int unused; } settings, homes, members, clients, bindings, tunnels, narrow, locals, counters, limits;
 
 static inline int same(const struct address *a, const struct address *b)
 {
@@ -138,15 +141,20 @@ static inline int load_error(struct __sk_buff *skb, __u32 at, __u8 next, struct 
 	return next == ICMPV6 && !load_bytes(skb, at, error, 48) && error->type >= 1 && error->type <= 4;
 }
 
+/* The largest packet on the wire, from its IPv6 header on, that this one is cut into; `at`, `next`: what follows the (inner) IPv6 header. */
+static inline __u32 largest(struct __sk_buff *skb, __u32 at, __u8 next)
+{
+	__u8 offset;
+	if (!skb->gso_size) return skb->len - ETHERNET;
+	if (next != TCP) return 0; /* cut by the device, to whatever size fits */
+	if (load_bytes(skb, at + 12, &offset, 1)) return 65535;
+	return (at - ETHERNET) + ((offset >> 4) << 2) + skb->gso_size;
+}
+
 /* Whether each packet on the wire, after `more` bytes in front, still fits the link. */
 static inline int fits(struct __sk_buff *skb, const struct config *config, __u32 at, __u8 next, __u32 more)
 {
-	if (skb->len + more > 65535 + 40 + ETHERNET) return 0;
-	if (!skb->gso_size) return skb->len - ETHERNET + more <= config->mtu;
-	if (next != TCP) return 1;
-	__u8 offset;
-	if (load_bytes(skb, at + 12, &offset, 1)) return 0;
-	return (at - ETHERNET) + ((offset >> 4) << 2) + skb->gso_size + more <= config->mtu;
+	return skb->len + more <= 65535 + 40 + ETHERNET && largest(skb, at, next) + more <= config->mtu;
 }
 
 /* A forwarding node lowers the hop limit; at the end of it the packet dies, so that no loop of relays lasts. */
@@ -156,10 +164,22 @@ static inline int forward_hop(struct __sk_buff *skb, __u32 at, __u8 hops)
 	return hops <= 1 || store_bytes(skb, at + 7, &less, 1, BPF_F_RECOMPUTE_CSUM);
 }
 
+/*
+ * RFC 2473 §7.1: a packet that its sender cannot make smaller, on a way that carries it with the tunnel's header only in fragments: the agent
+ * makes them. `at`: what follows the inner IPv6 header; `outer`: bytes in front of that header.
+ */
+static inline int needs_fragments(struct __sk_buff *skb, const struct config *config, const struct address *towards, __u32 at, __u8 next, __u32 outer)
+{
+	if (!config->narrow || !map_lookup(&narrow, towards)) return 0;
+	__u32 size = largest(skb, at, next) - outer;
+	return size > WHOLE && size <= MINIMUM;
+}
+
 /* IPv6-in-IPv6 (RFC 2473), traffic class and flow label copied. `inner` is the header that becomes the inner one. */
 static inline int encapsulate(struct __sk_buff *skb, const struct config *config, struct ip6 *inner, const struct address *source, const struct address *destination)
 {
 	struct ip6 outer;
+	if (needs_fragments(skb, config, destination, NEXT, inner->next, 0)) return punt(skb, config, NOTICE_NARROW);
 	if (adjust_room(skb, 40, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6)) return drop(skb, DROP_FAILED);
 	__builtin_memcpy(outer.first, inner->first, 4);
 	outer.length = htons(htons(inner->length) + 40);
@@ -177,6 +197,7 @@ static inline int retunnel(struct __sk_buff *skb, const struct config *config, s
 	struct { struct address source, destination; } ends;
 	__u8 hops = HOP_LIMIT;
 	if (forward_hop(skb, NEXT, inner->hops)) return drop(skb, DROP_HOPS);
+	if (needs_fragments(skb, config, destination, NEXT + 40, inner->next, 40)) return punt(skb, config, NOTICE_NARROW);
 	ends.source = *source;
 	ends.destination = *destination;
 	if (store_bytes(skb, IP + 7, &hops, 1, BPF_F_RECOMPUTE_CSUM) || store_bytes(skb, IP + 8, &ends, 32, BPF_F_RECOMPUTE_CSUM)) return drop(skb, DROP_FAILED);
@@ -280,6 +301,7 @@ static inline int to_away(struct __sk_buff *skb, const struct config *config, st
 	__u8 first = *(__u8 *)&ip->source, second = *((__u8 *)&ip->source + 1), type;
 	if (first == 0xfe && (second & 0xc0) == 0x80) return PASS;
 	if (ip->next == ICMPV6 && !load_bytes(skb, NEXT, &type, 1) && type >= 133 && type <= 137) return PASS;
+	if (ip->hops <= 1) return tell(skb, config, NOTICE_HOPS, DROP_HOPS);
 	if (!fits(skb, config, NEXT, ip->next, 40)) return tell(skb, config, NOTICE_TOO_BIG, DROP_TOO_BIG);
 	if (forward_hop(skb, IP, ip->hops)) return drop(skb, DROP_HOPS);
 	count(TUNNELLED_OUT, skb->len);
@@ -428,13 +450,14 @@ SECTION("incoming") int on_incoming(struct __sk_buff *skb)
 	return about_translated(skb, &ip) ? tell(skb, config, NOTICE_ERROR, TO_AGENT) : PASS;
 }
 
-/* Kept packets go to the stack, unless their client has been handed on meanwhile. */
+/* Kept packets go to the stack, unless their client has been handed on meanwhile; reassembled tunnel packets as if they had come whole. */
 SECTION("returned") int on_returned(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct config *config = map_lookup(&settings, &zero);
 	struct ip6 ip;
 	if (!config || skb->protocol != htons(IPV6) || load_bytes(skb, IP, &ip, 40)) return PASS;
+	if (ip.next == TUNNEL && is_local(&ip.destination)) return redirect(config->device, BPF_F_INGRESS);
 	struct home *home = map_lookup(&homes, &ip.destination);
 	if (!home) return PASS;
 	struct pair key = { ip.destination, ip.source };

@@ -26,7 +26,7 @@ describe("the compiled tc programs", () => {
     const programs = parseBpfObject(committed);
     expect(programs.map((program) => program.name).toSorted()).toEqual(["incoming", "outgoing", "returned"]);
     const maps = new Set(programs.flatMap((program) => program.mapReferences.map((reference) => reference.symbol)));
-    expect([...maps].toSorted()).toEqual(["bindings", "clients", "counters", "homes", "limits", "locals", "members", "settings", "tunnels"]);
+    expect([...maps].toSorted()).toEqual(["bindings", "clients", "counters", "homes", "limits", "locals", "members", "narrow", "settings", "tunnels"]);
   });
 
   it("are read only from what they are", () => {

@@ -9,10 +9,12 @@ import { counterIndex, nameCounters, type CounterName } from "../counters.ts";
 import { errorRate } from "../errorRate.ts";
 import { clientOf } from "../errorTarget.ts";
 import { HeldPackets } from "../heldPackets.ts";
-import { forSender, forSocket, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
+import { forSender, forSocket, hopLimitExceeded, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
 import { names } from "../names.ts";
+import { ReassembledTunnels } from "../reassembledTunnels.ts";
 import { extensionLength, Steering, tunnelLength } from "../steering.ts";
 import { AgentEnd, frameOf, type Punted } from "./agentEnd.ts";
+import { FragmentedTunnels, type TunnelEnds } from "./fragmentedTunnels.ts";
 import { MobilityMaps } from "./maps.ts";
 import { Programs, type AttachKind } from "./programs.ts";
 
@@ -24,6 +26,7 @@ interface Home {
 
 /** How often packets of unannounced clients are looked at for age, ms. */
 const expiryMs = 250;
+const tunnelProtocol = 41;
 /** Packets taken in one turn of the event loop, so that others get theirs. */
 const readsPerTurn = 256;
 
@@ -38,6 +41,8 @@ export class EbpfDataPlane implements DataPlane {
   readonly #steering: Steering;
   readonly #agentEnd: AgentEnd;
   readonly #sender: RawSender;
+  readonly #reassembled: ReassembledTunnels;
+  readonly #fragmented: FragmentedTunnels;
   readonly #homes = new Map<Address, Home>();
   readonly #members = new Map<Address, readonly Address[]>();
   readonly #tunnels = new Map<Address, Address>();
@@ -60,6 +65,9 @@ export class EbpfDataPlane implements DataPlane {
       this.#steering = this.#own(new Steering(context.device, { direct: true, kernelTranslates: context.kernelTranslates ?? false, onChange: () => this.#followHost() }));
       this.#sender = this.#own(new RawSender(names.mark));
       this.#agentEnd = this.#own(new AgentEnd(this.#steering, () => this.#readPunted(readsPerTurn)));
+      const foreign = "reassembled tunnel packet that is about no home address of ours";
+      this.#reassembled = this.#own(new ReassembledTunnels(context.address, (packet) => this.#agentEnd.giveToDevice(packet), () => this.#countOwn(foreign, 1)));
+      this.#fragmented = this.#own(new FragmentedTunnels(this.#maps, (packet) => this.#sendRaw(packet), () => this.#writeSettings()));
       this.#writeSettings();
       this.#refreshLocals();
       this.#steering.segmentTunnels();
@@ -88,6 +96,7 @@ export class EbpfDataPlane implements DataPlane {
     if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
     this.#maps.tunnels.set(addressBytes(home), addressBytes(careOf));
     this.#tunnels.set(home, careOf);
+    this.#reassembled.setTunnel(home, careOf);
     this.#writeSettings();
     this.#steering.addDestination(home, careOf, tunnelLength);
   }
@@ -96,6 +105,7 @@ export class EbpfDataPlane implements DataPlane {
     if (!this.#tunnels.delete(home)) return;
     this.#steering.removeDestination(home);
     this.#maps.tunnels.delete(addressBytes(home));
+    this.#reassembled.setTunnel(home, null);
     this.#writeSettings();
   }
 
@@ -105,6 +115,7 @@ export class EbpfDataPlane implements DataPlane {
     this.#homes.set(home, options);
     this.#steering.addHome(home);
     this.#refreshLocals();
+    this.#reassembled.setHome(home, options);
   }
 
   removeHome(home: Address): void {
@@ -113,6 +124,7 @@ export class EbpfDataPlane implements DataPlane {
     this.setMembers(home, []);
     this.#steering.removeHome(home);
     this.#maps.homes.delete(addressBytes(home));
+    this.#reassembled.setHome(home, null);
   }
 
   setMembers(home: Address, members: readonly Address[]): void {
@@ -120,6 +132,7 @@ export class EbpfDataPlane implements DataPlane {
     for (const member of members) this.#maps.members.set(key(member), Buffer.from([1, 0, 0, 0]));
     for (const member of this.#members.get(home) ?? []) if (!members.includes(member)) this.#maps.members.delete(key(member));
     this.#members.set(home, [...members]);
+    this.#reassembled.setMembers(home, members);
   }
 
   optimise(home: Address, client: Address): void {
@@ -183,11 +196,12 @@ export class EbpfDataPlane implements DataPlane {
 
   #writeSettings(): void {
     const { device, stackEnd } = this.#steering;
-    const settings = Buffer.alloc(40);
+    const settings = Buffer.alloc(48);
     [device.index, stackEnd.index, device.mtu, names.mark].forEach((value, i) => settings.writeUInt32LE(value, 4 * i));
     settings.set(addressBytes(this.#context.address), 16);
     settings.writeUInt32LE(this.#tunnels.size, 32);
     settings.writeUInt32LE(this.#context.kernelTranslates ? 1 : 0, 36);
+    settings.writeUInt32LE(this.#fragmented.size, 40);
     this.#maps.settings.set(Buffer.alloc(4), settings);
   }
 
@@ -262,6 +276,10 @@ export class EbpfDataPlane implements DataPlane {
         return this.#sendError(tooBigForTunnel(packet, this.#context.address, this.#steering.device.mtu));
       case "error":
         return this.#relayError(packet, frame);
+      case "hops":
+        return this.#sendError(hopLimitExceeded(packet, this.#context.address));
+      case "narrow":
+        return this.#sendFragmented(packet, frame);
     }
   }
 
@@ -289,6 +307,7 @@ export class EbpfDataPlane implements DataPlane {
   /** An error that quotes something like what we send: to the socket or host whose packet it is about; to the stack as it is when that is none of ours. */
   #relayError(packet: Buffer, frame: Buffer): void {
     const error = translateError(packet);
+    if (error?.message.kind === "packetTooBig" && this.#isOurTunnel(error)) this.#fragmented.learn(error.added.towards, error.message.mtu);
     if (error && (this.#locals.has(error.source) || this.#homes.has(error.source))) this.#agentEnd.giveBack(frameOf(forSocket(error)));
     else if (error && this.#isOurTunnel(error)) this.#sendError({ destination: error.source, packet: forSender(error) });
     else this.#agentEnd.giveBack(frame);
@@ -297,6 +316,8 @@ export class EbpfDataPlane implements DataPlane {
   /** Whether we do send that host's packets through that tunnel: else anybody could have us send errors to anybody. */
   #isOurTunnel({ source, destination, added }: TranslatedError): boolean {
     if (added.kind !== "tunnel") return false;
+    const here = this.#homes.get(source);
+    if (here) return here.via === added.towards;
     if (this.#tunnels.has(destination)) return this.#tunnels.get(destination) === added.towards;
     const { state } = this.#clients.get(destination, source);
     return state.kind === "relayed" && state.member === added.towards;
@@ -308,8 +329,32 @@ export class EbpfDataPlane implements DataPlane {
     const { bucket, taken } = takeToken(this.#errors, performance.now());
     this.#errors = bucket;
     if (!taken) return this.#countOwn("ICMPv6 errors to other hosts, too many", 1);
+    this.#sendRaw(error.packet);
+  }
+
+  /** A packet for a narrow way; in the tunnel that it came in, when it is taken from one to another. */
+  #sendFragmented(packet: Buffer, frame: Buffer): void {
+    const skip = packet[6] === tunnelProtocol && this.#locals.has(formatAddress(packet, 24)) ? tunnelLength : 0;
+    const ends = packet.length >= skip + tunnelLength ? this.#tunnelOf(packet.subarray(skip)) : undefined;
+    if (ends) this.#fragmented.send(frame, ends, skip);
+    else this.#countOwn("packet could not be changed", 1);
+  }
+
+  /** Into which tunnel the programs put an inner packet. */
+  #tunnelOf(inner: Buffer): TunnelEnds | undefined {
+    const [source, destination] = [formatAddress(inner, 8), formatAddress(inner, 24)];
+    const away = this.#tunnels.get(destination);
+    if (away) return { source: this.#context.address, destination: away };
+    const from = this.#homes.get(source);
+    if (from) return { source: from.careOf, destination: from.via };
+    const to = this.#homes.get(destination);
+    const { state } = this.#clients.get(destination, clientOf(inner));
+    return to && state.kind === "relayed" ? { source: to.careOf, destination: state.member } : undefined;
+  }
+
+  #sendRaw(packet: Uint8Array): void {
     try {
-      this.#sender.send(error.packet);
+      this.#sender.send(packet);
     } catch (failure) {
       if (!(failure instanceof SystemCallError)) throw failure;
       this.#countOwn("packet could not be sent", 1);

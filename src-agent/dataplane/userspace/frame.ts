@@ -163,6 +163,18 @@ export class Frame {
     return true;
   }
 
+  /** Does what was left to the device: the checksum over what is behind `checksumFrom`, in a field that holds the pseudo-header's sum so far. */
+  finishChecksum(): void {
+    if (this.checksumFrom < 0) return;
+    const { bytes, end } = this;
+    let sum = (this.end - this.checksumFrom) % 2 === 1 ? (bytes[end - 1] as number) << 8 : 0;
+    for (let at = this.checksumFrom; at + 1 < end; at += 2) sum += bytes.readUInt16BE(at);
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    // RFC 8200 §8.1: 0 would say that there is none.
+    bytes.writeUInt16BE(~sum & 0xffff || 0xffff, this.checksumFrom + this.checksumOffset);
+    this.checksumFrom = -1;
+  }
+
   /** Writes virtio_net_hdr and Ethernet header in front; returns where the whole starts. */
   finish(ethernet: Uint8Array): number {
     const start = this.at - frontLength;

@@ -5,7 +5,8 @@ import { openPacketSocket, takePacketDrops } from "../../linux/packetSocket.ts";
 import type { DataPlane, DataPlaneCounters } from "../../ports.ts";
 import { ClientStates, type ClientEntry, type ClientState } from "../clientStates.ts";
 import type { DataPlaneContext } from "../context.ts";
-import { counterNames, nameCounters } from "../counters.ts";
+import { counterIndex, counterNames, nameCounters } from "../counters.ts";
+import { ReassembledTunnels } from "../reassembledTunnels.ts";
 import { extensionLength, Steering, tunnelLength } from "../steering.ts";
 import { Redirects } from "./redirects.ts";
 import type { Command } from "./tables.ts";
@@ -26,6 +27,7 @@ export class UserspaceDataPlane implements DataPlane {
   readonly #kernelTranslates: boolean;
   readonly #steering: Steering;
   readonly #redirects: Redirects;
+  readonly #reassembled: ReassembledTunnels;
   readonly #stackSocket: number;
   readonly #wakeUp: number;
   readonly #commands: MessagePort;
@@ -39,6 +41,7 @@ export class UserspaceDataPlane implements DataPlane {
   #locals = new Set<Address>();
   #issued = 0;
   #lost = 0;
+  #foreign = 0;
   #onUnbound: (home: Address, careOf: Address, destination: Address) => void = () => {};
 
   /** Throws, with everything undone, when the kernel or our rights do not allow it. */
@@ -58,6 +61,8 @@ export class UserspaceDataPlane implements DataPlane {
       this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, device, stackEnd, agentEnd, address });
       this.#redirects = new Redirects(this.#steering, this.#kernelTranslates);
       this.#undo.push(() => this.#redirects.close());
+      this.#reassembled = new ReassembledTunnels(address, (packet) => this.#tell({ do: "reassembled", packet }), () => void this.#foreign++);
+      this.#undo.push(() => this.#reassembled.close());
       this.#refreshLocals();
     } catch (error) {
       this.close();
@@ -82,6 +87,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.#tell({ do: "tunnel", home, careOf });
     if (!this.#tunnels.has(home)) this.#redirects.addAll(home);
     this.#tunnels.add(home);
+    this.#reassembled.setTunnel(home, careOf);
     this.#steering.addDestination(home, careOf, tunnelLength);
   }
 
@@ -90,6 +96,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.#steering.removeDestination(home);
     this.#redirects.removeAll(home);
     this.#tell({ do: "tunnel", home, careOf: null });
+    this.#reassembled.setTunnel(home, null);
   }
 
   addHome(home: Address, ends: { readonly careOf: Address; readonly homeAgent: Address; readonly via: Address }): void {
@@ -100,6 +107,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.#homes.add(home);
     this.#steering.addHome(home);
     this.#refreshLocals();
+    this.#reassembled.setHome(home, ends);
   }
 
   removeHome(home: Address): void {
@@ -110,10 +118,12 @@ export class UserspaceDataPlane implements DataPlane {
     this.#redirects.removeAll(home);
     this.#redirects.forgetRouted(home);
     this.#tell({ do: "home", home, ends: null });
+    this.#reassembled.setHome(home, null);
   }
 
   setMembers(home: Address, members: readonly Address[]): void {
     this.#tell({ do: "members", home, members });
+    this.#reassembled.setMembers(home, members);
   }
 
   optimise(home: Address, client: Address): void {
@@ -158,6 +168,7 @@ export class UserspaceDataPlane implements DataPlane {
 
   counters(): DataPlaneCounters {
     this.#lost += takePacketDrops(this.#stackSocket);
+    this.#counts[2 * counterIndex["reassembled tunnel packet that is about no home address of ours"]] = this.#foreign;
     const { drops, ...rest } = nameCounters(counterNames.map((_, i) => ({ packets: this.#counts[2 * i] ?? 0, bytes: this.#counts[2 * i + 1] ?? 0 })));
     return { ...rest, drops: this.#lost > 0 ? { ...drops, "packets for the agent that it read too slowly": this.#lost } : drops };
   }

@@ -8,6 +8,8 @@ export type Command =
   | { readonly do: "home"; readonly home: Address; readonly ends: { readonly careOf: Address; readonly homeAgent: Address; readonly via: Address } | null }
   | { readonly do: "members"; readonly home: Address; readonly members: readonly Address[] }
   | { readonly do: "client"; readonly home: Address; readonly client: Address; readonly state: ClientState; readonly optimised: boolean }
+  /** A whole tunnel packet that came in fragments. */
+  | { readonly do: "reassembled"; readonly packet: Uint8Array }
   | { readonly do: "stop" };
 
 export interface Home {
@@ -41,7 +43,7 @@ export class Tables {
   readonly members = new Set<string>();
   readonly clients = new Map<string, Client>();
 
-  apply(command: Exclude<Command, { do: "stop" }>): void {
+  apply(command: Exclude<Command, { do: "stop" | "reassembled" }>): void {
     switch (command.do) {
       case "locals":
         this.locals = new Set(command.addresses.map(addressKey));

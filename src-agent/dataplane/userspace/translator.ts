@@ -4,7 +4,8 @@ import type { CounterName } from "../counters.ts";
 import { errorRate } from "../errorRate.ts";
 import { clientOffset } from "../errorTarget.ts";
 import { HeldPackets } from "../heldPackets.ts";
-import { forSender, forSocket, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
+import { NarrowTunnels } from "../tunnelFragments.ts";
+import { forSender, forSocket, hopLimitExceeded, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
 import { destinationAt, Frame, ipLength, sourceAt } from "./frame.ts";
 import { addressKey, type Client, type Command, type Home, type Tables } from "./tables.ts";
 
@@ -22,8 +23,8 @@ export interface TranslatorPorts {
   toStack(frame: Frame): void;
   /** Out of the data interface, to where its destination is routed; large packets only where that is allowed (not in tunnels). */
   toWire(frame: Frame): void;
-  /** Out of the data interface through a tunnel; `frame` is the inner packet, cut up when it is a large one. */
-  toTunnel(frame: Frame, source: Uint8Array, destination: Uint8Array, hopLimit: number): void;
+  /** Out of the data interface through a tunnel; `frame` is the inner packet, cut up when it is a large one, fragmented where the way is `narrow`. */
+  toTunnel(frame: Frame, source: Uint8Array, destination: Uint8Array, hopLimit: number, narrow: boolean): void;
   count(name: CounterName, bytes: number, packets?: number): void;
   unbound(packet: Buffer): void;
   now(): number;
@@ -40,6 +41,7 @@ export class Translator {
   readonly #tables: Tables;
   readonly #ports: TranslatorPorts;
   readonly #held = new HeldPackets<string, Frame>();
+  readonly #narrow = new NarrowTunnels();
   #errors: TokenBucket;
 
   constructor(tables: Tables, ports: TranslatorPorts) {
@@ -49,7 +51,7 @@ export class Translator {
   }
 
   /** Applies a change; what was kept for its client goes where the new state says. */
-  apply(command: Exclude<Command, { do: "stop" }>): void {
+  apply(command: Exclude<Command, { do: "stop" | "reassembled" }>): void {
     this.#tables.apply(command);
     if (command.do !== "client") return;
     const key = addressKey(command.home) + addressKey(command.client);
@@ -85,7 +87,7 @@ export class Translator {
     const tunnel = this.#tables.tunnels.get(destination);
     if (!tunnel) return frame.isForLink() ? undefined : this.#ports.toWire(frame);
     this.#ports.count("tunnelledOut", frame.length);
-    this.#ports.toTunnel(frame, this.#ports.self, tunnel.bytes, hopLimit);
+    this.#toTunnel(frame, this.#ports.self, tunnel.bytes);
   }
 
   /** A packet that arrived at the data interface and that a filter gave to us. */
@@ -117,7 +119,7 @@ export class Translator {
       return this.#ports.toWire(frame);
     }
     this.#ports.count("tunnelledOut", frame.length);
-    this.#ports.toTunnel(frame, home.careOf, home.via, hopLimit);
+    this.#toTunnel(frame, home.careOf, home.via);
   }
 
   /** §10.4.1, §10.4.2: the home agent takes packets for the home address and tunnels them, but not what belongs to the link. */
@@ -126,10 +128,11 @@ export class Translator {
     if (bytes[at + sourceAt] === 0xfe && ((bytes[at + sourceAt + 1] as number) & 0xc0) === 0x80) return this.#ports.toStack(frame);
     const type = bytes[at + ipLength] as number;
     if (frame.next === ICMPV6 && type >= 133 && type <= 137) return this.#ports.toStack(frame);
+    if (frame.hopLimit <= 1) return this.#hopsExceeded(frame);
     if (!this.#fits(frame)) return this.#tooBig(frame);
-    if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
+    frame.hop();
     this.#ports.count("tunnelledOut", frame.length);
-    this.#ports.toTunnel(frame, this.#ports.self, careOf, hopLimit);
+    this.#toTunnel(frame, this.#ports.self, careOf);
   }
 
   /** §6.4, §11.3.3: a type 2 routing header names the home address that the packet is for. */
@@ -224,7 +227,7 @@ export class Translator {
     if (!this.#fits(frame)) return this.#tooBig(frame);
     if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
     this.#ports.count("relayed", frame.length);
-    this.#ports.toTunnel(frame, home.careOf, client.member, hopLimit);
+    this.#toTunnel(frame, home.careOf, client.member);
   }
 
   /** Takes a packet out of one tunnel and puts it into another. */
@@ -232,7 +235,7 @@ export class Translator {
     frame.decapsulate();
     if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
     this.#ports.count("relayed", frame.length);
-    this.#ports.toTunnel(frame, source, destination, hopLimit);
+    this.#toTunnel(frame, source, destination);
   }
 
   #isLocal(frame: Frame): boolean {
@@ -251,6 +254,16 @@ export class Translator {
     return quoted === TUNNEL || quoted === ROUTING || quoted === DESTINATION_OPTIONS;
   }
 
+  #toTunnel(frame: Frame, source: Uint8Array, destination: Uint8Array): void {
+    const narrow = this.#narrow.size > 0 && this.#narrow.has(Buffer.from(destination).toString("latin1"), this.#ports.now());
+    this.#ports.toTunnel(frame, source, destination, hopLimit, narrow);
+  }
+
+  #hopsExceeded(frame: Frame): void {
+    if (this.#ports.mayTell()) this.#sendError(hopLimitExceeded(frame.packet, this.#ports.selfText));
+    this.#drop(frame, "hop limit exceeded");
+  }
+
   #tooBig(frame: Frame): void {
     if (this.#ports.mayTell()) this.#sendError(tooBigForTunnel(frame.packet, this.#ports.selfText, this.#ports.mtu));
     this.#drop(frame, "too big for the tunnel");
@@ -260,6 +273,7 @@ export class Translator {
   #relayError(frame: Frame): void {
     if (!this.#ports.mayTell()) return this.#drop(frame, "ICMPv6 errors about translated packets, too many");
     const error = translateError(frame.packet);
+    if (error?.message.kind === "packetTooBig" && this.#isOurTunnel(error)) this.#narrow.learn(addressKey(error.added.towards), error.message.mtu, this.#ports.now());
     if (error && this.#isHere(error.source)) this.#toSocket(forSocket(error), error.source);
     else if (error && this.#isOurTunnel(error)) this.#sendError({ destination: error.source, packet: forSender(error) });
     else this.#ports.toStack(frame);
@@ -274,6 +288,8 @@ export class Translator {
   #isOurTunnel({ source, destination, added }: TranslatedError): boolean {
     if (added.kind !== "tunnel") return false;
     const towards = addressBytes(added.towards);
+    const here = this.#tables.homes.get(addressKey(source));
+    if (here) return Buffer.compare(here.via, towards) === 0;
     const registered = this.#tables.tunnels.get(addressKey(destination));
     if (registered) return registered.key === addressKey(added.towards);
     const member = this.#tables.clients.get(addressKey(destination) + addressKey(source))?.member;

@@ -1,4 +1,5 @@
 /** The thread that moves the packets: started by plane.ts, which passes a WorkerSetup as workerData. */
+import { randomInt } from "node:crypto";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { addressBytes, formatAddress, type Address } from "../../../src-shared/net/address.ts";
 import { takeToken, tokenBucket } from "../../../src-shared/protocol/core/tokenBucket.ts";
@@ -9,6 +10,7 @@ import { orWouldBlock } from "../../linux/packetSocket.ts";
 import { counterIndex, type CounterName } from "../counters.ts";
 import { Frame, frontLength, headroom, offloadLength } from "./frame.ts";
 import { NextHops } from "./nextHops.ts";
+import { fragmentsOf, needsFragments } from "../tunnelFragments.ts";
 import { segments } from "./segment.ts";
 import { type Command, Tables } from "./tables.ts";
 import { Translator, type TranslatorPorts } from "./translator.ts";
@@ -54,6 +56,8 @@ class PacketThread {
   readonly #scratch = Buffer.alloc(bufferLength);
   readonly #toStackHeader: Buffer;
   readonly #unresolved: { readonly frame: Frame; readonly until: number }[] = [];
+  /** RFC 7739: not to be foreseen from outside, not soon repeated. */
+  #identification = randomInt(2 ** 32);
   #lastUnbound = 0;
   #telling = tokenBucket(tellingRate, performance.now());
 
@@ -109,7 +113,8 @@ class PacketThread {
     for (let message = receiveMessageOnPort(commands); message; message = receiveMessageOnPort(commands)) {
       const command = message.message as Command;
       libc.read(wakeUp, Buffer.alloc(8), 8);
-      if (command.do !== "stop") this.#translator.apply(command);
+      if (command.do === "reassembled") this.#translator.fromWire(Frame.of(command.packet));
+      else if (command.do !== "stop") this.#translator.apply(command);
       Atomics.add(done, 0, 1);
       Atomics.notify(done, 0);
       if (command.do === "stop") return false;
@@ -128,10 +133,13 @@ class PacketThread {
       count: (name, bytes, packets = 1) => this.#count(name, bytes, packets),
       toStack: (frame) => this.#write(this.#setup.stackSocket, frame, this.#toStackHeader),
       toWire: (frame) => this.#toWire(frame),
-      toTunnel: (frame, source, destination, hopLimit) => {
+      toTunnel: (frame, source, destination, hopLimit, narrow) => {
         for (const segment of segments(frame, this.#scratch)) {
+          const fragmented = narrow && needsFragments(segment.length);
+          if (fragmented) segment.finishChecksum();
           segment.encapsulate(source, destination, hopLimit);
-          this.#toWire(segment);
+          if (!fragmented) this.#toWire(segment);
+          else for (const fragment of fragmentsOf(segment.packet, ++this.#identification)) this.#toWire(Frame.of(fragment));
         }
       },
       unbound: (packet) => this.#tellUnbound(packet),
