@@ -18,6 +18,8 @@ export interface HostHandle {
   readonly sudo: Sudo;
   /** A Node that the host may use although its login would not find it, such as ours where the host shares our file system. */
   readonly nodePath?: string;
+  /** How many times longer than elsewhere programs may take there before we give them up; 1 unless set. */
+  readonly patience?: number;
   /** What its agent shall carry packets by, where nobody says otherwise; `auto` unless set. */
   readonly dataPlane?: DataPlaneChoice;
   /** False where, as a client, it shall be an ordinary host without Mobile IPv6. */

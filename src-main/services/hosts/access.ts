@@ -29,7 +29,7 @@ export class HostAccess {
   connection(): Promise<SshConnection> {
     if (this.#closed) return Promise.reject(new Problem({ code: "host.closed", host: this.name, what: "the connection was closed by us", remedy: "Connect again." }));
     if (this.#connection) return this.#connection;
-    const opening = SshConnection.connect(this.handle.ssh);
+    const opening = SshConnection.connect(this.handle.ssh, this.handle.patience ? { timeoutMs: 15_000 * this.handle.patience } : {});
     this.#connection = opening;
     const forget = () => {
       if (this.#connection === opening) this.#connection = undefined;
@@ -41,7 +41,7 @@ export class HostAccess {
   /** Runs a POSIX sh script as the login user; `args` are its $1, $2… */
   async run(script: string, args: readonly string[] = [], options: RunOptions = {}): Promise<RunResult> {
     const connection = await this.connection();
-    return connection.run(shellCommand(script, args), { timeoutMs: 60_000, ...options });
+    return connection.run(shellCommand(script, args), { ...options, timeoutMs: this.#patient(options.timeoutMs) });
   }
 
   /** Which way to root there is, found out once. Never rejects for lack of rights: `none` says why. */
@@ -59,7 +59,7 @@ export class HostAccess {
     if (privilege.kind === "none") throw new Problem({ code: "host.noRoot", host: this.name, what: privilege.reason, remedy: privilege.remedy });
     const connection = await this.connection();
     const { command, stdin } = asRoot(privilege, shellCommand(script, args), options.stdin);
-    return connection.run(command, { timeoutMs: 60_000, ...options, ...(stdin !== undefined && { stdin }) });
+    return connection.run(command, { ...options, timeoutMs: this.#patient(options.timeoutMs), ...(stdin !== undefined && { stdin }) });
   }
 
   /** Starts a script as root and leaves its streams to the caller. Throws as `runAsRoot` does. */
@@ -78,6 +78,10 @@ export class HostAccess {
     this.#closed = true;
     const connection = await this.#connection?.catch(() => undefined);
     connection?.close();
+  }
+
+  #patient(timeoutMs = 60_000): number {
+    return timeoutMs * (this.handle.patience ?? 1);
   }
 
   async #findPrivilege(): Promise<Privilege> {
@@ -104,7 +108,7 @@ export class HostAccess {
     const candidate: Privilege = { kind: "sudoPassword", password };
     const { command, stdin } = asRoot(candidate, "true", undefined);
     const connection = await this.connection();
-    const result = await connection.run(command, { stdin, timeoutMs: 30_000 });
+    const result = await connection.run(command, { stdin, timeoutMs: this.#patient(30_000) });
     if (result.code === 0) return candidate;
     const said = result.stderr.trim();
     if (/not in the sudoers|may not run|not allowed/i.test(said)) return { kind: "none", reason: `${user} may not use sudo there`, remedy: `Allow it: "${user} ALL=(ALL) ALL" in /etc/sudoers.d/anycast-lab on the host.` };

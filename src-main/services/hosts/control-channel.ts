@@ -22,7 +22,7 @@ export async function openControl(access: HostAccess, places: RemotePlaces): Pro
   const { stream, over } = await openStream(access, connection, places);
   const client = new AgentClient(access.name, stream);
   try {
-    const hello = await client.call("hello", {}, 10_000);
+    const hello = await client.call("hello", {}, 10_000 * (access.handle.patience ?? 1));
     if (hello.protocol !== controlProtocolVersion) {
       throw new Problem({ code: "agent.otherProtocol", host: access.name, what: `its agent ${hello.version} speaks control protocol ${hello.protocol}, this manager ${controlProtocolVersion}`, remedy: "Deploy this manager's agent." });
     }

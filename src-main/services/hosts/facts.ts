@@ -37,6 +37,7 @@ p kernel "$(uname -r)"; p machine "$(uname -m)"; p system "$(uname -s)"
 p user "$(id -un 2>/dev/null || id -u)"; p uid "$(id -u)"; p gid "$(id -g)"; p home "$HOME"
 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 for n in "$1" $(command -v node nodejs 2>/dev/null) /usr/local/bin/node /opt/node/bin/node; do
+  case " $tried " in *" $n "*) continue;; esac; tried="$tried $n"
   [ -n "$n" ] && [ -x "$n" ] && p node "$n $("$n" --version 2>/dev/null </dev/null)"
 done
 d="$HOME"; [ -d "$d" ] || d=/

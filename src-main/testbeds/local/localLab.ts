@@ -11,6 +11,9 @@ import { knownHostName, loginUser } from "./hostFiles.ts";
 import type { LabRecord } from "./labRecord.ts";
 import { dataInterface } from "./network.ts";
 
+/** An emulated processor takes some ten times as long, and is shared by several hosts. */
+const emulatedPatience = 10;
+
 /** `vm` where at least one host is in a virtual machine. */
 export const labKind = (plan: LabPlan): "local" | "vm" => (plan.machines.length > 0 ? "vm" : "local");
 
@@ -40,6 +43,7 @@ export class LocalLab implements Testbed {
       sudo: sudoOf(host.sudo, options.password),
       dataPlane: host.dataPlane,
       mobileIpv6: host.mobileIpv6,
+      ...(host.vm !== undefined && { patience: emulatedPatience }),
     }));
     this.#down = options.down;
   }
