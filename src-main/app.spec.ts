@@ -123,7 +123,7 @@ describe("the manager behind the window", () => {
     const text = readFileSync(join(import.meta.dirname, "../assets/scenarios/quickstart.yaml"), "utf8");
     expect(await value("scenario.save", { name: "mine", text })).toMatchObject({ id: "own-mine", own: true, hosts: 6 });
     expect(await value("scenario.read", { scenario: "own-mine" })).toEqual({ text });
-    expect(await value("scenario.list", {})).toMatchObject([{ id: "quickstart" }, { id: "paper" }, { id: "own-mine" }]);
+    expect(await value("scenario.list", {})).toMatchObject([{ id: "quickstart" }, { id: "paper" }, { id: "plain-client" }, { id: "own-mine" }]);
   });
 
   it.each(["../../etc/passwd", "own-../x", "own-", "/etc/passwd"])("reads no file outside its folders for the scenario %j", async (scenario) => {

@@ -27,7 +27,7 @@ export async function loadScenario(file: string, changes: ScenarioChanges = {}):
     throw new Problem({
       code: "scenario.unreadable",
       what: `${file}: the scenario file can't be read (${code ?? String(error)})`,
-      remedy: "Give the path of a scenario file, or the name of a shipped one: quickstart, paper.",
+      remedy: "Give the path of a scenario file, or the name of a shipped one: quickstart, paper, plain-client.",
       exitCode: exitCodes.usage,
       cause: error,
     });
