@@ -6,11 +6,12 @@ import { homeAgent } from "./targets/homeAgent.ts";
 import { member } from "./targets/member.ts";
 import { moveTargets } from "./targets/moves.ts";
 import { registration } from "./targets/registration.ts";
+import { neighborDiscovery } from "./targets/neighborDiscovery.ts";
 import { streamTargets } from "./targets/streams.ts";
 import { wireTargets } from "./targets/wire.ts";
 
 /** What run.ts bundles: everything that must share one coverage map with the sources under test. */
-const targets: readonly Target[] = [...wireTargets, ...streamTargets, ...moveTargets, correspondent, homeAgent, registration, member, groupWorld];
+const targets: readonly Target[] = [...wireTargets, neighborDiscovery, ...streamTargets, ...moveTargets, correspondent, homeAgent, registration, member, groupWorld];
 
 let words: readonly string[] = [];
 
