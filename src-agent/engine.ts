@@ -2,9 +2,10 @@ import { release } from "node:os";
 import type { AgentCallName, AgentHello, AgentValue } from "../src-shared/api/control.ts";
 import { agentCalls, controlProtocolVersion } from "../src-shared/api/control.ts";
 import type { AgentEvent, AgentEventBody } from "../src-shared/api/events.ts";
-import { parseAddress, type Address } from "../src-shared/net/address.ts";
+import { formatAddress, parseAddress, type Address } from "../src-shared/net/address.ts";
 import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
 import { describe } from "../src-shared/protocol/wire/describe.ts";
+import { NEXT_HEADER_AT, NextHeader } from "../src-shared/protocol/wire/ipv6.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
 import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.ts";
 import { AgentError } from "./agentError.ts";
@@ -235,7 +236,7 @@ export class Engine {
     if (!decoded.ok) {
       this.#drops.add(decoded.reason, undefined, decoded.field);
       const { answer } = decoded;
-      if (answer) this.#guarded("answer", () => this.#answers.give(answer, (source) => this.#wayOut(source)));
+      if (answer) this.#guarded("answer", () => this.#answers.give(answer, (source) => this.#wayOut(source, tunnelOf(bytes))));
       return;
     }
     const { packet, mobilityHeader } = decoded;
@@ -254,12 +255,15 @@ export class Engine {
     }
   }
 
-  /** How something from that address leaves: ours directly, an anycast address's through the contact's home tunnel. */
-  #wayOut(source: Address): WayOut {
+  /**
+   * How an answer from `source` leaves, when what it is about came in `tunnel` (null: in none): directly from our own address, and through the contact's
+   * home tunnel from an anycast address.
+   */
+  #wayOut(source: Address, tunnel: Address | null): WayOut {
     const own = this.#options.address;
-    if (source === own) return {};
+    if (source === own) return tunnel === null ? {} : null;
     const group = this.#groupFor(source);
-    return group?.isContact ? { tunnel: { source: own, destination: group.view.homeAgent } } : null;
+    return group?.isContact && tunnel === group.view.homeAgent ? { tunnel: { source: own, destination: group.view.homeAgent } } : null;
   }
 
   #isForUs(packet: MobilityPacket): boolean {
@@ -316,4 +320,9 @@ export class Engine {
     if (!this.#correspondent) return this.#drops.add("this host is no correspondent node", packet);
     this.#correspondent.onPacket(packet, mobilityHeader);
   }
+}
+
+/** Where the tunnel begins that a packet came in, or null. */
+function tunnelOf(packet: Uint8Array): Address | null {
+  return packet[NEXT_HEADER_AT] === NextHeader.ipv6 ? formatAddress(packet, 8) : null;
 }

@@ -184,6 +184,11 @@ export class GroupRuntime {
         this.#prepared.delete(effect.handoff);
         plane.discard(home, effect.client);
         return;
+      case "askTransport": {
+        const transport = this.#ports.connections.transportOf(home, effect.client, effect.elicit);
+        queueMicrotask(() => this.#input({ kind: "transport", client: effect.client, transport }));
+        return;
+      }
       case "optimise":
         return plane.optimise(home, effect.client);
       case "unoptimise":

@@ -1,5 +1,6 @@
 import type { ServiceConfig } from "../src-shared/api/control.ts";
 import type { Address } from "../src-shared/net/address.ts";
+import type { Transport } from "../src-shared/protocol/core/group/dataWatch.ts";
 
 /** Packets as the host's stack handles them (several segments at once where it does so), and their bytes from the outermost IPv6 header on. */
 export interface Moved {
@@ -28,6 +29,8 @@ export interface DataPlane {
   /** Correspondent (§9.3): to `home` with a type 2 routing header via `careOf`; HAO packets from (`careOf`, `home`) accepted. */
   bind(home: Address, careOf: Address): void;
   unbind(home: Address): void;
+  /** Whether packets to or from `home` were translated by its binding since `bind`, or since the last call (§9.5.5). False without a binding. */
+  takeUse(home: Address): boolean;
 
   /** Home agent (§10.4): packets for `home` are tunnelled to `careOf`; reverse-tunnelled ones accepted only from `careOf` with inner source `home`. */
   tunnel(home: Address, careOf: Address): void;
@@ -196,6 +199,8 @@ export interface Connections {
   onIdle(handler: (home: Address, client: Address) => void): void;
   connectionsOf(home: Address, client: Address): readonly ConnectionInfo[];
   clientsOf(home: Address): readonly Address[];
+  /** What the client's sockets know of the path to it. With `elicit` each live one first sends a segment that the client must acknowledge. */
+  transportOf(home: Address, client: Address, elicit: boolean): Transport;
   /**
    * Services stop producing for `client` and the kernel's send queues run empty, or `deadlineMs` passes. Resolves with the time taken and whether
    * they are empty. Follow with `release` or `proceed`.

@@ -86,6 +86,8 @@ export function perform(effect: Effect, ports: RolePorts): void {
       return ports.plane.bind(effect.home, effect.careOf);
     case "unbind":
       return ports.plane.unbind(effect.home);
+    case "askUse":
+      return; // answered by the role: it is an input
     case "tunnel":
       return ports.plane.tunnel(effect.home, effect.careOf);
     case "untunnel":
@@ -107,7 +109,8 @@ export class CorrespondentRole {
 
   constructor(own: Address, ports: RolePorts) {
     const state = newCorrespondent(ports.clock.mono(), ports.random);
-    this.#machine = new Machine<Correspondent, CorrespondentInput>(state, (s, input, now) => correspond(s, input, now, ports.random), { kind: "wake" }, ports);
+    const step = (s: Correspondent, input: CorrespondentInput, now: Millis): Step<Correspondent> => this.#answered(correspond(s, input, now, ports.random), ports);
+    this.#machine = new Machine<Correspondent, CorrespondentInput>(state, step, { kind: "wake" }, ports);
     ports.plane.onUnbound((homeAddress, source, destination) => {
       if (destination === own) this.#machine.input({ kind: "unboundHomeAddress", source, destination, homeAddress });
     });
@@ -115,6 +118,12 @@ export class CorrespondentRole {
 
   onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
     this.#machine.input({ kind: "packet", packet, mobilityHeader });
+  }
+
+  /** The data plane knows what has been used: its answers are inputs of their own. */
+  #answered(step: Step<Correspondent>, ports: RolePorts): Step<Correspondent> {
+    for (const effect of step.effects) if (effect.do === "askUse" && ports.plane.takeUse(effect.home)) queueMicrotask(() => this.#machine.input({ kind: "used", home: effect.home }));
+    return step;
   }
 
   /** An ICMPv6 error says that packets for `home` do not reach `careOf`. */

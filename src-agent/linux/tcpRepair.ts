@@ -39,12 +39,16 @@ export interface TcpInfo {
   readonly receiveScale: number;
   readonly rtt: number;
   readonly congestionWindow: number;
+  /** Segments sent and not acknowledged. */
+  readonly unacknowledged: number;
+  /** ms since the last acknowledgement, in steps of the kernel's clock. */
+  readonly lastAckReceived: number;
 }
 
 export function tcpInfo(fd: number): TcpInfo {
   const info = getBytes(fd, IPPROTO_TCP, TCP_INFO, 104, "TCP_INFO");
   const scales = info.readUInt8(6);
-  return { state: info.readUInt8(0), options: info.readUInt8(5), sendScale: scales & 15, receiveScale: scales >> 4, rtt: info.readUInt32LE(68), congestionWindow: info.readUInt32LE(80) };
+  return { state: info.readUInt8(0), options: info.readUInt8(5), sendScale: scales & 15, receiveScale: scales >> 4, rtt: info.readUInt32LE(68), congestionWindow: info.readUInt32LE(80), unacknowledged: info.readUInt32LE(24), lastAckReceived: info.readUInt32LE(56) };
 }
 
 /** Repair mode. Leaving it with `live` sends a window probe; it wants CAP_NET_ADMIN over the network namespace. */

@@ -6,6 +6,8 @@ import { resetOnClose } from "../linux/sockopt.ts";
 import { acceptUnix, listenUnix, peerCredentials } from "../linux/unixSocket.ts";
 import { Watch } from "../linux/watch.ts";
 import type { Clock, ConnectionInfo, Connections, Prepared, Released, ReleaseHooks } from "../ports.ts";
+import type { Transport } from "../../src-shared/protocol/core/group/dataWatch.ts";
+import { transportOf } from "../tcp/transport.ts";
 import { AdapterLink, type Accepted, type LinkEvents, type Registration } from "./adapterLink.ts";
 import { AdapterProcess, type Log } from "./adapterProcess.ts";
 import { ClientMover, type RouteHints } from "./clientMover.ts";
@@ -87,6 +89,10 @@ export class ServiceHost implements Connections {
 
   clientsOf(home: Address): readonly Address[] {
     return this.#table.clientsOf(home);
+  }
+
+  transportOf(home: Address, client: Address, elicit: boolean): Transport {
+    return transportOf(this.#table.of(home, client).flatMap(({ fd, phase }) => (fd >= 0 && phase !== "released" ? [fd] : [])), elicit);
   }
 
   drain(home: Address, client: Address, deadlineMs: number): Promise<{ readonly ms: number; readonly empty: boolean }> {

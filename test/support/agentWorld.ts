@@ -213,7 +213,7 @@ export class AgentWorld {
     const host = this.host(name);
     host.control?.destroy();
     host.control = null;
-    if (!host.agent || host.agent.exitCode !== null) return;
+    if (!host.agent || host.agent.exitCode !== null || host.agent.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => host.agent?.once("exit", () => resolve()));
     host.agent.kill("SIGTERM");
     await ended;

@@ -1,6 +1,7 @@
 import { parseAddress, type Address } from "../../src-shared/net/address.ts";
 import { correspond, newCorrespondent } from "../../src-shared/protocol/core/correspondent.ts";
 import { defaultCorrespondentLimits, type Correspondent, type CorrespondentLimits } from "../../src-shared/protocol/core/correspondentState.ts";
+import type { Transport } from "../../src-shared/protocol/core/group/dataWatch.ts";
 import type { GroupEffect, GroupView } from "../../src-shared/protocol/core/group/effects.ts";
 import { Group, type GroupInput } from "../../src-shared/protocol/core/group/group.ts";
 import type { MobilityPacket } from "../../src-shared/protocol/wire/message.ts";
@@ -21,6 +22,8 @@ export class GroupWorld {
   plain = false;
   /** Packets for which this is true are lost. */
   lose: (packet: MobilityPacket) => boolean = () => false;
+  /** What the client's sockets at a member know of the path: by default, that all is well. */
+  transport: (member: string) => Transport = () => ({ connections: 1, rttMs: 10, ackAgeMs: 0, unacknowledged: false });
   refuseRestore: string | null = null;
   readonly log: string[] = [];
   readonly effects: [string, GroupEffect][] = [];
@@ -109,6 +112,9 @@ export class GroupWorld {
       case "collect":
         this.#perform(member, { do: "tellMember", ...effect.offer });
         this.#later(member, { kind: "collected", handoff: effect.handoff, client: effect.client, bundle: Uint8Array.of(9), connections: 2, frozenAt: this.now, drainMs: 0 });
+        return;
+      case "askTransport":
+        this.#later(member, { kind: "transport", client: effect.client, transport: this.transport(member) });
         return;
       case "restore":
         this.#later(member, this.refuseRestore ? { kind: "notRestored", handoff: effect.handoff, reason: this.refuseRestore } : { kind: "restored", handoff: effect.handoff });

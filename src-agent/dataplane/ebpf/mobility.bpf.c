@@ -57,8 +57,8 @@ struct icmp_error { __u8 type, code; __u16 checksum; __u32 value; struct ip6 quo
  */
 struct config { __u32 device, steering, mtu, mark; struct address self; __u32 home_agent, kernel, narrow, unused; };
 struct home { struct address care_of, home_agent, via; };
-/* direct: routes give packets to the home address the next hop of the care-of address. */
-struct binding { struct address care_of; __u32 direct, unused; };
+/* direct: routes give packets to the home address the next hop of the care-of address. used: since the agent last asked. */
+struct binding { struct address care_of; __u32 direct, used; };
 enum state { UNKNOWN, SERVED, HELD, RELAYED };
 struct client { struct address member; __u32 state, optimised; };
 struct count { __u64 packets, bytes; };
@@ -256,10 +256,11 @@ static inline int from_home(struct __sk_buff *skb, const struct config *config, 
 }
 
 /* §9.3.2: what this host itself sends to a bound home address. */
-static inline int to_bound(struct __sk_buff *skb, const struct config *config, struct ip6 *ip, const struct binding *binding)
+static inline int to_bound(struct __sk_buff *skb, const struct config *config, struct ip6 *ip, struct binding *binding)
 {
 	struct extension routing = { .body = { 2, 1 }, .home = ip->destination };
 	int direct = binding->direct;
+	if (!binding->used) binding->used = 1;
 	count(TRANSLATED_OUT, skb->len);
 	ip->destination = binding->care_of;
 	if (insert(skb, ip, &routing, ROUTING)) return drop(skb, DROP_FAILED);
@@ -358,6 +359,7 @@ static inline int with_home_address(struct __sk_buff *skb, const struct config *
 	if (config->kernel || option.length != 2 || option.body[4] != 0xc9 || option.body[5] != 16) return PASS;
 	struct binding *binding = map_lookup(&bindings, &option.home);
 	if (!binding || !same(&binding->care_of, &ip->source)) return tell(skb, config, NOTICE_UNBOUND, DROP_UNBOUND);
+	if (!binding->used) binding->used = 1;
 	count(TRANSLATED_IN, skb->len);
 	ip->source = option.home;
 	if (strip(skb, ip, &option)) return drop(skb, DROP_FAILED);

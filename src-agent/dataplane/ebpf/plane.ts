@@ -92,6 +92,14 @@ export class EbpfDataPlane implements DataPlane {
     this.#maps.bindings.delete(addressBytes(home));
   }
 
+  takeUse(home: Address): boolean {
+    const careOf = this.#bindings.get(home);
+    if (!careOf) return false;
+    const used = this.#wasUsed(home);
+    if (used) this.#putBinding(home, careOf, this.#steering.isDirect(home));
+    return used;
+  }
+
   tunnel(home: Address, careOf: Address): void {
     if (this.#homes.has(home)) throw new Error(`${home} is served here: its home agent must be another host`);
     this.#maps.tunnels.set(addressBytes(home), addressBytes(careOf));
@@ -215,13 +223,19 @@ export class EbpfDataPlane implements DataPlane {
   /** Addresses and routes come and go. */
   #followHost(): void {
     this.#refreshLocals();
-    for (const [home, careOf] of this.#bindings) this.#putBinding(home, careOf, this.#steering.isDirect(home));
+    for (const [home, careOf] of this.#bindings) this.#putBinding(home, careOf, this.#steering.isDirect(home), this.#wasUsed(home));
   }
 
-  #putBinding(home: Address, careOf: Address, direct: boolean): void {
+  #wasUsed(home: Address): boolean {
+    const value = Buffer.alloc(24);
+    return this.#maps.bindings.read(addressBytes(home), value) && value.readUInt32LE(20) !== 0;
+  }
+
+  #putBinding(home: Address, careOf: Address, direct: boolean, used = false): void {
     const value = Buffer.alloc(24);
     value.set(addressBytes(careOf));
     value.writeUInt32LE(direct ? 1 : 0, 16);
+    value.writeUInt32LE(used ? 1 : 0, 20);
     this.#maps.bindings.set(addressBytes(home), value);
   }
 

@@ -71,6 +71,14 @@ export class Optimisation {
     this.#remove(`from ${home}`);
   }
 
+  /** Packets that a binding has translated so far, both ways. */
+  packetsOf(home: Address): number {
+    return [`to ${home}`, `from ${home}`].reduce((sum, name) => {
+      const entry = this.#entries.get(name);
+      return sum + ((entry && readState(this.#netlink, entry.key)?.packets) ?? 0);
+    }, 0);
+  }
+
   /** Anycast node: routing headers for `home` are taken; the address itself must be marked as a home address. */
   addHome(home: Address): void {
     this.#addPolicy(`home ${home}`, { direction: "in", type: this.#type, destination: home, priority, template: { header: "routing", tag: bound } });

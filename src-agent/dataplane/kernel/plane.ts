@@ -21,6 +21,8 @@ export class KernelDataPlane implements DataPlane {
   readonly #tunnels: DataPlane;
   readonly #optimisation: Optimisation;
   readonly #homes = new Map<Address, Home>();
+  /** Packets that each binding had translated when somebody last asked. */
+  readonly #uses = new Map<Address, number>();
   readonly #undo: (() => void)[] = [];
   #onUnbound: (home: Address, careOf: Address, destination: Address) => void = () => {};
 
@@ -43,9 +45,19 @@ export class KernelDataPlane implements DataPlane {
   bind(home: Address, careOf: Address): void {
     this.#tunnels.bind(home, careOf);
     this.#optimisation.bind(home, careOf);
+    this.#uses.set(home, this.#optimisation.packetsOf(home));
+  }
+
+  takeUse(home: Address): boolean {
+    const before = this.#uses.get(home);
+    if (before === undefined) return false;
+    const now = this.#optimisation.packetsOf(home);
+    this.#uses.set(home, now);
+    return now > before;
   }
 
   unbind(home: Address): void {
+    this.#uses.delete(home);
     this.#optimisation.unbind(home);
     this.#tunnels.unbind(home);
   }

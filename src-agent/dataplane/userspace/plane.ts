@@ -13,6 +13,8 @@ import type { Command } from "./tables.ts";
 import type { WorkerSetup } from "./worker.ts";
 
 const socketBuffer = 32 << 20;
+/** As many as the eBPF data plane holds. */
+const manyBindings = 65_536;
 const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
 /** A command takes microseconds, the thread's start a tenth of a second. Longer than this, on however busy a machine, and the thread is gone. */
 const commandLimitMs = 30_000;
@@ -34,7 +36,10 @@ export class UserspaceDataPlane implements DataPlane {
   readonly #done = new Int32Array(new SharedArrayBuffer(4));
   readonly #counts = new Float64Array(new SharedArrayBuffer(16 * counterNames.length));
   readonly #homes = new Set<Address>();
-  readonly #bindings = new Set<Address>();
+  readonly #uses = new Uint8Array(new SharedArrayBuffer(manyBindings));
+  /** Each binding's place in `#uses`; places of bindings that have gone are taken again. */
+  readonly #bindings = new Map<Address, number>();
+  readonly #freeSlots: number[] = [];
   readonly #tunnels = new Set<Address>();
   readonly #clients = new ClientStates();
   readonly #undo: (() => void)[] = [];
@@ -58,7 +63,7 @@ export class UserspaceDataPlane implements DataPlane {
       const { port1, port2 } = new MessageChannel();
       this.#commands = port1;
       const { address } = context;
-      this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, device, stackEnd, agentEnd, address });
+      this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, uses: this.#uses, device, stackEnd, agentEnd, address });
       this.#redirects = new Redirects(this.#steering, this.#kernelTranslates);
       this.#undo.push(() => this.#redirects.close());
       this.#reassembled = new ReassembledTunnels(address, (packet) => this.#tell({ do: "reassembled", packet }), () => void this.#foreign++);
@@ -71,15 +76,27 @@ export class UserspaceDataPlane implements DataPlane {
   }
 
   bind(home: Address, careOf: Address): void {
-    if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf });
-    this.#bindings.add(home);
+    const slot = this.#bindings.get(home) ?? this.#freeSlots.pop() ?? this.#bindings.size;
+    this.#uses[slot] = 0;
+    if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf, slot });
+    this.#bindings.set(home, slot);
     this.#steering.addDestination(home, careOf, extensionLength);
   }
 
   unbind(home: Address): void {
-    if (!this.#bindings.delete(home)) return;
+    const slot = this.#bindings.get(home);
+    if (slot === undefined) return;
+    this.#bindings.delete(home);
     this.#steering.removeDestination(home);
-    if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf: null });
+    if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf: null, slot });
+    this.#freeSlots.push(slot);
+  }
+
+  takeUse(home: Address): boolean {
+    const slot = this.#bindings.get(home);
+    const used = slot !== undefined && this.#uses[slot] === 1;
+    if (used) this.#uses[slot] = 0;
+    return used;
   }
 
   tunnel(home: Address, careOf: Address): void {

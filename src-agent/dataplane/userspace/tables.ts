@@ -4,7 +4,9 @@ import type { ClientState } from "../clientStates.ts";
 /** What the control side tells the thread that moves the packets. */
 export type Command =
   | { readonly do: "locals"; readonly addresses: readonly Address[] }
-  | { readonly do: "bind" | "tunnel"; readonly home: Address; readonly careOf: Address | null }
+  /** `slot`: where the thread notes that the binding is used. */
+  | { readonly do: "bind"; readonly home: Address; readonly careOf: Address | null; readonly slot: number }
+  | { readonly do: "tunnel"; readonly home: Address; readonly careOf: Address | null }
   | { readonly do: "home"; readonly home: Address; readonly ends: { readonly careOf: Address; readonly homeAgent: Address; readonly via: Address } | null }
   | { readonly do: "members"; readonly home: Address; readonly members: readonly Address[] }
   | { readonly do: "client"; readonly home: Address; readonly client: Address; readonly state: ClientState; readonly optimised: boolean }
@@ -37,7 +39,7 @@ export function addressKey(address: Address): string {
 /** The data path's tables, keyed by the bytes of addresses (home then peer, where there are two). */
 export class Tables {
   locals = new Set<string>();
-  readonly bindings = new Map<string, { readonly bytes: Uint8Array; readonly key: string }>();
+  readonly bindings = new Map<string, { readonly bytes: Uint8Array; readonly key: string; readonly slot: number }>();
   readonly tunnels = new Map<string, { readonly bytes: Uint8Array; readonly key: string }>();
   readonly homes = new Map<string, Home>();
   readonly members = new Set<string>();
@@ -48,11 +50,16 @@ export class Tables {
       case "locals":
         this.locals = new Set(command.addresses.map(addressKey));
         return;
-      case "bind":
+      case "bind": {
+        const { home, careOf, slot } = command;
+        if (careOf) this.bindings.set(addressKey(home), { bytes: addressBytes(careOf), key: addressKey(careOf), slot });
+        else this.bindings.delete(addressKey(home));
+        return;
+      }
       case "tunnel": {
-        const table = command.do === "bind" ? this.bindings : this.tunnels;
-        if (command.careOf) table.set(addressKey(command.home), { bytes: addressBytes(command.careOf), key: addressKey(command.careOf) });
-        else table.delete(addressKey(command.home));
+        const { home, careOf } = command;
+        if (careOf) this.tunnels.set(addressKey(home), { bytes: addressBytes(careOf), key: addressKey(careOf) });
+        else this.tunnels.delete(addressKey(home));
         return;
       }
       case "home":

@@ -27,6 +27,8 @@ export interface TranslatorPorts {
   toTunnel(frame: Frame, source: Uint8Array, destination: Uint8Array, hopLimit: number, narrow: boolean): void;
   count(name: CounterName, bytes: number, packets?: number): void;
   unbound(packet: Buffer): void;
+  /** The binding with this slot is in use. */
+  used(slot: number): void;
   now(): number;
   /** At most one a millisecond in the long run: what others can make us look at more closely. */
   mayTell(): boolean;
@@ -79,6 +81,7 @@ export class Translator {
     const destination = frame.key(destinationAt);
     const binding = this.#tables.bindings.get(destination);
     if (binding && frame.next !== HOP_BY_HOP) {
+      this.#ports.used(binding.slot);
       this.#ports.count("translatedOut", frame.length);
       if (!frame.insertExtension(ROUTING, extension([2, 1], frame, destinationAt))) return this.#drop(frame, "too big for the tunnel");
       frame.bytes.set(binding.bytes, frame.at + destinationAt);
@@ -160,6 +163,7 @@ export class Translator {
       this.#ports.unbound(frame.packet);
       return this.#drop(frame, "home address option without binding");
     }
+    this.#ports.used(binding.slot);
     this.#ports.count("translatedIn", frame.length);
     frame.stripExtension(sourceAt);
     this.#ports.toStack(frame);

@@ -28,6 +28,8 @@ export interface WorkerSetup {
   readonly done: Int32Array;
   /** Packets and bytes of each counter. */
   readonly counts: Float64Array;
+  /** 1 for each binding in use, by slot; the control side sets it back. */
+  readonly uses: Uint8Array;
   readonly device: Link;
   readonly stackEnd: Link;
   readonly agentEnd: Link;
@@ -141,6 +143,9 @@ class PacketThread {
           if (!fragmented) this.#toWire(segment);
           else for (const fragment of fragmentsOf(segment.packet, ++this.#identification)) this.#toWire(Frame.of(fragment));
         }
+      },
+      used: (slot) => {
+        this.#setup.uses[slot] = 1;
       },
       unbound: (packet) => this.#tellUnbound(packet),
     };

@@ -17,10 +17,8 @@ export type CacheEntry = {
       readonly phase: "bound";
       readonly careOf: Address;
       readonly expiresAt: Millis;
-      /** When to ask for a refresh next, if the binding is used; Infinity when that has been done. */
+      /** When to ask next whether the binding is used, and for a refresh if it is; Infinity when the end is near. */
       readonly refreshAt: Millis;
-      /** Traffic used it since it was made or refreshed. */
-      readonly used: boolean;
       /** Destination unreachable errors from the care-of address, and when the first of them came. */
       readonly unreachable: number;
       readonly unreachableSince: Millis;
@@ -30,7 +28,6 @@ export type CacheEntry = {
 );
 
 const BOUND = 1;
-const USED = 2;
 
 /**
  * The binding cache and its replay memory: one packed store that changes in place, about 120 bytes an entry. When it is full, new home addresses are
@@ -125,7 +122,7 @@ export class BindingCache {
     this.#refreshAt[slot] = entry.refreshAt;
     this.#unreachable[slot] = entry.unreachable;
     this.#unreachableSince[slot] = entry.unreachableSince;
-    this.#flags[slot] = BOUND | (entry.used ? USED : 0);
+    this.#flags[slot] = BOUND;
     this.#bound++;
   }
 
@@ -138,7 +135,6 @@ export class BindingCache {
       careOf: formatAddress(this.#careOf, slot * 16),
       expiresAt: this.#expiresAt[slot] as number,
       refreshAt: this.#refreshAt[slot] as number,
-      used: ((this.#flags[slot] as number) & USED) !== 0,
       unreachable: this.#unreachable[slot] as number,
       unreachableSince: this.#unreachableSince[slot] as number,
     };
@@ -165,5 +161,5 @@ export class BindingCache {
 /** When an entry must be looked at next. */
 function deadlineOf(entry: CacheEntry): Millis {
   if (entry.phase === "remembered") return entry.noncesDieAt;
-  return entry.used ? Math.min(entry.refreshAt, entry.expiresAt) : entry.expiresAt;
+  return Math.min(entry.refreshAt, entry.expiresAt);
 }

@@ -13,7 +13,7 @@ export type CorrespondentInput =
   | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array }
   /** The data plane dropped a packet from `source` to us whose Home Address option fits no binding (§9.3.1). */
   | { readonly kind: "unboundHomeAddress"; readonly source: Address; readonly destination: Address; readonly homeAddress: Address }
-  /** The data plane translated packets for this home address. */
+  /** The answer to `askUse`: the data plane has translated packets for this home address. */
   | { readonly kind: "used"; readonly home: Address }
   /** ICMPv6 destination unreachable about a packet that we sent to `careOf` for `home`. */
   | { readonly kind: "unreachable"; readonly home: Address; readonly careOf: Address }
@@ -56,7 +56,7 @@ function transition(state: Correspondent, input: CorrespondentInput, now: Millis
     case "unboundHomeAddress":
       return onUnboundHomeAddress(state, input, now);
     case "used":
-      return onUsed(state, input.home);
+      return onUsed(state, input.home, now);
     case "unreachable":
       return onUnreachable(state, input.home, input.careOf, now);
     case "wake":
@@ -114,10 +114,11 @@ function sendError(state: Correspondent, packet: MobilityPacket, now: Millis): S
   return taken ? { state: next, effects: [{ do: "send", packet }] } : drop(next, "too many Binding Errors", packet);
 }
 
-function onUsed(state: Correspondent, home: Address): Step<Correspondent> {
+/** §9.5.5: a binding in use is asked to be refreshed before it ends, through the home network: signalling bypasses the cache. */
+function onUsed(state: Correspondent, home: Address, now: Millis): Step<Correspondent> {
   const entry = state.cache.get(home);
-  if (entry?.phase === "bound" && !entry.used) state.cache.put({ ...entry, used: true });
-  return { state, effects: [] };
+  if (entry?.phase !== "bound" || now >= entry.expiresAt) return drop(state, "use of no binding");
+  return { state, effects: [{ do: "send", packet: { source: entry.own, destination: home, message: { kind: "bindingRefreshRequest", options: [] } } }] };
 }
 
 /** §9.3.4: persistent unreachable errors delete the binding, so that packets take the way through the home agent again. */
@@ -137,7 +138,7 @@ function dueEntries(cache: BindingCache, now: Millis): readonly Effect[] {
   return effects;
 }
 
-/** Lifetimes end exactly; a used binding is asked for a refresh before (§9.5.5), through the home network: signalling bypasses the cache. */
+/** Lifetimes end exactly; before that the data plane is asked whether the binding is used. */
 function onDeadline(cache: BindingCache, entry: CacheEntry, now: Millis): readonly Effect[] {
   if (entry.phase === "remembered") {
     cache.delete(entry.home);
@@ -145,10 +146,10 @@ function onDeadline(cache: BindingCache, entry: CacheEntry, now: Millis): readon
   }
   if (now >= entry.expiresAt) return endBinding(cache, entry, "lifetime over", now);
   cache.put({ ...entry, refreshAt: nextRefresh(entry, now) });
-  return [{ do: "send", packet: { source: entry.own, destination: entry.home, message: { kind: "bindingRefreshRequest", options: [] } } }];
+  return [{ do: "askUse", home: entry.home }];
 }
 
-/** Requests get closer as the end does, and stop when less than a second is left. */
+/** Questions get closer as the end does, and stop when less than a second is left. */
 function nextRefresh(entry: Extract<CacheEntry, { phase: "bound" }>, now: Millis): Millis {
   const half = (entry.expiresAt - now) / 2;
   return half < 1_000 ? Infinity : now + half;

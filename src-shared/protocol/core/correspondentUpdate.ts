@@ -85,7 +85,6 @@ function bind(state: Correspondent, request: Request, entry: CacheEntry | undefi
     noncesDieAt: noncesDieAt(entry, homeNonce),
     expiresAt,
     refreshAt: expiresAt - Math.min(REFRESH_BEFORE_MS, lifetimeMs * REFRESH_SHARE),
-    used: false,
     unreachable: 0,
     unreachableSince: 0,
   });

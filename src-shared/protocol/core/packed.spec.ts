@@ -100,7 +100,7 @@ describe("binding cache", () => {
       const entry: CacheEntry =
         random.next() < 0.3
           ? { ...common, phase: "remembered" }
-          : { ...common, phase: "bound", careOf: homeOf(random.below(1000)), expiresAt: now + 1 + random.below(3_000), refreshAt: now + 1 + random.below(3_000), used: random.next() < 0.5, unreachable: random.below(4), unreachableSince: random.below(now + 1) };
+          : { ...common, phase: "bound", careOf: homeOf(random.below(1000)), expiresAt: now + 1 + random.below(3_000), refreshAt: now + 1 + random.below(3_000), unreachable: random.below(4), unreachableSince: random.below(now + 1) };
       cache.put(entry);
       model.set(home, entry);
       for (let due = cache.firstDue(now); due; due = cache.firstDue(now)) {
@@ -115,7 +115,7 @@ describe("binding cache", () => {
     expect(cache.bound).toBe([...model.values()].filter((e) => e.phase === "bound").length);
     const byHome = (a: CacheEntry, b: CacheEntry) => a.home.localeCompare(b.home);
     expect(Array.from(cache.entries()).sort(byHome)).toEqual([...model.values()].sort(byHome));
-    const deadline = (e: CacheEntry) => (e.phase === "remembered" ? e.noncesDieAt : e.used ? Math.min(e.refreshAt, e.expiresAt) : e.expiresAt);
+    const deadline = (e: CacheEntry) => (e.phase === "remembered" ? e.noncesDieAt : Math.min(e.refreshAt, e.expiresAt));
     expect(cache.nextDeadline()).toBe(Math.min(...[...model.values()].map(deadline)));
   });
 
@@ -137,7 +137,7 @@ describe("binding cache", () => {
     const cache = new BindingCache(20_000, 7);
     for (let i = 0; i < 20_000; i++) {
       const home = parseAddress(`2001:db8:f:0:${(i >> 16).toString(16)}::${(i & 0xffff).toString(16)}`);
-      cache.put({ phase: "bound", home, own: home, careOf: home, sequence: 1, noncesDieAt: 10, expiresAt: i, refreshAt: 5, used: false, unreachable: 0, unreachableSince: 0 });
+      cache.put({ phase: "bound", home, own: home, careOf: home, sequence: 1, noncesDieAt: 10, expiresAt: i, refreshAt: 5, unreachable: 0, unreachableSince: 0 });
     }
     expect(cache.size).toBe(20_000);
     expect(cache.bytes / 20_000).toBeLessThan(200);

@@ -13,6 +13,8 @@ export type Effect =
   /** Correspondent: traffic to `home` now goes to `careOf` with a type 2 routing header, and HAO traffic from it is accepted (§9.3). */
   | { readonly do: "bind"; readonly home: Address; readonly careOf: Address }
   | { readonly do: "unbind"; readonly home: Address }
+  /** Correspondent: has the binding been used since this was last asked? Comes back as the input `used` if so (§9.5.5). */
+  | { readonly do: "askUse"; readonly home: Address }
   /** Home agent: tunnel traffic for `home` to `careOf` (§10.4.2). */
   | { readonly do: "tunnel"; readonly home: Address; readonly careOf: Address }
   | { readonly do: "untunnel"; readonly home: Address }

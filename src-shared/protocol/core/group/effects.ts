@@ -57,6 +57,11 @@ export type GroupEffect =
   /** Acceptor: let the sockets live and deliver what was held for them. */
   | { readonly do: "activate"; readonly name: HandoffName }
   | { readonly do: "abandon"; readonly handoff: string; readonly client: Address }
+  /**
+   * What do the client's TCP sockets know of the path? Comes back as `transport`. With `elicit` each of them first sends a segment that its peer must
+   * acknowledge.
+   */
+  | { readonly do: "askTransport"; readonly client: Address; readonly elicit: boolean }
   | { readonly do: "optimise"; readonly client: Address }
   | { readonly do: "unoptimise"; readonly client: Address }
   | { readonly do: "relay"; readonly client: Address; readonly member: Address }

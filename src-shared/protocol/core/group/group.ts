@@ -2,11 +2,12 @@ import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
 import { acceptorTimer, acceptorWake, onAcceptorNotCapable, onAcceptorPacket, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
-import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type BindingStep } from "./binding.ts";
+import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type BindingStep, type Bound } from "./binding.ts";
 import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
 import * as contact from "./contact.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
+import { onRemovalPacket, onTransport, startWatch, watchTimer, watchWake, type DataWatch, type Transport } from "./dataWatch.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { BindingLoss, MemberMessage } from "./memberMessage.ts";
 import { Wakes } from "./wakes.ts";
@@ -28,6 +29,8 @@ export type GroupInput =
   | { readonly kind: "reinstated"; readonly handoff: string }
   | { readonly kind: "restored"; readonly handoff: string }
   | { readonly kind: "notRestored"; readonly handoff: string; readonly reason: string }
+  /** What `askTransport` brought. */
+  | { readonly kind: "transport"; readonly client: Address; readonly transport: Transport }
   | { readonly kind: "wake" };
 
 /** How long an offer waits for the contact's word that its donor may make it. */
@@ -63,6 +66,8 @@ export class Group {
   /** Refreshes under way at the serving member. */
   readonly #rebinds = new Map<Address, Binding>();
   readonly #bound: BoundClients;
+  /** New bindings that have yet to show that data passes, and those that must go because none did. */
+  readonly #watches = new Map<Address, DataWatch>();
   /** Which donor the contact has announced for a handoff, and offers that came before that word. */
   readonly #expected = new Map<string, { readonly client: Address; readonly donor: string }>();
   readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis; readonly state?: { readonly message: Extract<MemberMessage, { kind: "state" }>; readonly at: Millis } }>();
@@ -167,6 +172,8 @@ export class Group {
         return this.#onAcceptance(input.handoff, now, (state) => onRestored(state, this.view));
       case "notRestored":
         return this.#onAcceptance(input.handoff, now, (state) => onNotRestored(state, input.reason));
+      case "transport":
+        return this.#onWatch(input.client, (state) => onTransport(state, input.transport, this.view, now));
       case "wake":
         return this.#wake(now);
     }
@@ -181,6 +188,7 @@ export class Group {
     if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorPacket(state, packet, mobilityHeader, at, this.view, now));
     const binding = this.#rebinds.get(client);
     if (binding) return this.#rebindStep(client, onBindingPacket(binding, packet, mobilityHeader, at, this.view, now), now);
+    if (this.#watches.has(client)) return this.#onWatch(client, (state) => onRemovalPacket(state, packet, mobilityHeader, this.view));
     return [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];
   }
 
@@ -196,6 +204,7 @@ export class Group {
   #bindingLost(client: Address, why: BindingLoss): readonly GroupEffect[] {
     if (!this.#bound.has(client)) return [{ do: "drop", reason: "word of a lost binding of a client that is not bound here" }];
     this.#bound.delete(client);
+    this.#endWatch(client);
     return [{ do: "unoptimise", client }, { do: "tellMember", member: this.view.contact, message: { kind: "bindingLost", client, why } }];
   }
 
@@ -228,6 +237,7 @@ export class Group {
         return this.#verdict(from, message, now);
       case "rebind":
         if (this.#rebinds.size >= openHandoffs && !this.#rebinds.has(message.client)) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "rebindFailed", client: message.client, reason: "too many clients are being bound", lastSequence: null } }];
+        this.#endWatch(message.client);
         return this.#rebindStep(message.client, startBinding(message.client, message.lease, message.grant, this.view, now, this.#random), now);
       case "rebound":
       case "rebindFailed":
@@ -245,6 +255,7 @@ export class Group {
     if (this.#donations.has(handoff)) return [{ do: "drop", reason: `handoff ${handoff} is under way already` }];
     if (acceptor === this.view.self || !this.view.members.has(acceptor)) return refuse(`"${acceptor}" cannot take over from ${this.view.self}`);
     if (this.#donations.size >= openHandoffs) return [tooMany(message), ...refuse(`${this.view.self} has ${openHandoffs} handoffs under way`)];
+    this.#endWatch(client);
     return this.#storeDonation(startDonation({ handoff, client, donor: this.view.self, acceptor, mode }, message, this.view, now));
   }
 
@@ -360,7 +371,7 @@ export class Group {
     this.#expected.delete(handoff);
     if (phase === "serving") {
       this.#rebinds.delete(client);
-      if (step.state.bound) this.#bound.set(client, now + step.state.bound.lifetimeSeconds * 1000);
+      if (step.state.bound) return [...step.effects, ...this.#newlyBound(client, step.state.bound, now)];
     }
     return step.effects;
   }
@@ -391,13 +402,40 @@ export class Group {
     if (state.phase === "failed") {
       return [...step.effects, { do: "tellMember", member: this.view.contact, message: { kind: "rebindFailed", client, reason: `${state.step}: ${state.reason}`, lastSequence: state.lastSequence } }];
     }
-    this.#bound.set(client, now + state.lifetimeSeconds * 1000);
+    // A refresh of what works needs no watching.
+    const refreshed = this.#bound.has(client);
+    if (refreshed) this.#bound.set(client, now + state.lifetimeSeconds * 1000);
+    const watch = refreshed ? [] : this.#newlyBound(client, state, now);
     return [
       ...step.effects,
       { do: "optimise", client },
       { do: "tell", event: { type: "clientServed", home: this.view.home, client, member: this.view.self, how: "optimised", why: "binding acknowledged" } },
       { do: "tellMember", member: this.view.contact, message: { kind: "rebound", client, sequence: state.sequence, lifetimeSeconds: state.lifetimeSeconds } },
+      ...watch,
     ];
+  }
+
+  #newlyBound(client: Address, bound: Bound, now: Millis): readonly GroupEffect[] {
+    this.#bound.set(client, now + bound.lifetimeSeconds * 1000);
+    return this.#storeWatch(startWatch(client, bound, now));
+  }
+
+  #storeWatch(step: GroupStep<DataWatch>): readonly GroupEffect[] {
+    const { client, phase } = step.state;
+    this.#wakes.set(`watch ${client}`, watchWake(step.state));
+    if (phase === "over") this.#watches.delete(client);
+    else this.#watches.set(client, step.state);
+    if (phase === "removing") this.#bound.delete(client);
+    return step.effects;
+  }
+
+  #onWatch(client: Address, transition: (state: DataWatch) => GroupStep<DataWatch>): readonly GroupEffect[] {
+    const state = this.#watches.get(client);
+    return state ? this.#storeWatch(transition(state)) : [];
+  }
+
+  #endWatch(client: Address): void {
+    if (this.#watches.delete(client)) this.#wakes.set(`watch ${client}`, undefined);
   }
 
   #wake(now: Millis): readonly GroupEffect[] {
@@ -426,6 +464,8 @@ export class Group {
         const binding = this.#rebinds.get(client);
         return binding ? this.#rebindStep(client, bindingTimer(binding, this.view, now), now) : [];
       }
+      case "watch":
+        return this.#onWatch(id as Address, (state) => watchTimer(state, this.view, now));
       case "early": {
         const early = this.#early.get(id);
         this.#early.delete(id);
