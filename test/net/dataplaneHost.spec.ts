@@ -144,9 +144,10 @@ describe.each(able)("host of a data plane $kind $attach", ({ kind, attach }) => 
 const hosts = [["h", "a"], ["k", "1"], ["c", "c"]] as const;
 
 /** Two hosts and the home agent, route-optimised or tunnelled, over links with a twist. */
-async function serve(world: PlaneWorld, kind: string): Promise<Record<"h" | "k" | "c", PlaneHost>> {
+async function serve(world: PlaneWorld, kind: string, attach: string | undefined): Promise<Record<"h" | "k" | "c", PlaneHost>> {
   world.routeTo("2001:db8:a:f::/64", "h", "a");
-  const [h, k, c] = [await world.plane("h", kind, homeAgent), await world.plane("k", kind, node), await world.plane("c", kind, client)];
+  const options = plain({ attach });
+  const [h, k, c] = [await world.plane("h", kind, homeAgent, options), await world.plane("k", kind, node, options), await world.plane("c", kind, client, options)];
   await h.call("tunnel", X, node);
   await k.call("addHome", X, { careOf: node, homeAgent, via: homeAgent });
   const server = world.start("k", python, support("tcpPeer.py"), "serve", X, "80");
@@ -159,17 +160,17 @@ const exchange = (world: PlaneWorld, bytes: number): string[] =>
   ["fetch", "put"].map((call) => world.exec("c", "timeout", "30", python, support("tcpPeer.py"), call, X, "80", String(bytes)).trim());
 const intact = (bytes: number): string[] => [pattern(bytes), pattern(bytes)];
 
-describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links of a data plane $kind", ({ kind }) => {
+describe.each(able.filter(({ attach }) => attach !== "tcx"))("links of a data plane $kind $attach", ({ kind, attach }) => {
   let world: PlaneWorld;
   beforeEach(() => {
-    world = new PlaneWorld(`dl${kind[0]}`);
+    world = new PlaneWorld(`dl${kind[0]}${attach?.[0] ?? ""}`);
   });
   afterEach(() => world.close());
 
   it("gets large packets through links that carry them with a virtio_net_hdr", async () => {
     for (const [host, net] of hosts) world.addHost(host, net, { forwarder: [python, support("forward.py")] });
     await world.forwarding();
-    const { k, c } = await serve(world, kind);
+    const { k, c } = await serve(world, kind, attach);
     expect(exchange(world, 3_000_000)).toEqual(intact(3_000_000));
     await k.call("optimise", X, client);
     await c.call("bind", X, node);
@@ -183,7 +184,7 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
       world.addHost(host, net);
       for (const [namespace, device] of [[host, "eth0"], ["r", `to-${host}`]] as const) world.exec(namespace, python, "-c", plainDeviceScript, device);
     }
-    const { k, c } = await serve(world, kind);
+    const { k, c } = await serve(world, kind, attach);
     const longest = world.start("r", "tshark", "-i", "to-k", "-l", "-f", "greater 1515", "-T", "fields", "-e", "frame.len");
     let seen = "";
     longest.stdout?.on("data", (text: Buffer) => (seen += text.toString()));
@@ -202,7 +203,7 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
     { where: "the node's", narrow: "k", optimised: false },
   ])("finds the path MTU past a narrower link, $where, optimised $optimised", async ({ narrow, optimised }) => {
     for (const [host, net] of hosts) world.addHost(host, net);
-    const { k, c } = await serve(world, kind);
+    const { k, c } = await serve(world, kind, attach);
     for (const [host, net] of hosts) if (host === narrow) world.narrow(host, net, 1400);
     if (narrow === "h") world.routeTo("2001:db8:a:f::/64", "h", "a", 1400);
     if (optimised) {
@@ -215,9 +216,9 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
   it("finds the path MTU of a client that another member serves through the contact", async () => {
     for (const [host, net] of hosts) world.addHost(host, net);
     const member = world.addHost("m", "2");
-    const { k } = await serve(world, kind);
+    const { k } = await serve(world, kind, attach);
     world.narrow("c", "c", 1400);
-    const m = await world.plane("m", kind, member);
+    const m = await world.plane("m", kind, member, plain({ attach }));
     await m.call("addHome", X, { careOf: member, homeAgent, via: node });
     for (const [plane, other] of [[m, node], [k, member]] as const) await plane.call("setMembers", X, [other]);
     const server = world.start("m", python, support("tcpPeer.py"), "serve", X, "80");
@@ -229,7 +230,7 @@ describe.skipIf(reason).each([{ kind: "ebpf" }, { kind: "userspace" }])("links o
 
   it("tells a client when its packets do not fit the home agent's tunnel", async () => {
     for (const [host, net] of hosts) world.addHost(host, net);
-    const { h } = await serve(world, kind);
+    const { h } = await serve(world, kind, attach);
     const datagram = (bytes: number) => `IPv6(dst="${X}")/UDP(sport=9, dport=9)/Raw(bytes(${bytes} - 48))`;
     expect(await world.inject("c", datagram(1480))).toEqual([expect.stringContaining("ICMPv6PacketTooBig")]);
     expect((await h.drops())["too big for the tunnel"]).toBe(1);

@@ -139,6 +139,26 @@ describe.skipIf(unable).each([{ attach: "ebpf" }, { attach: "userspace" }])("the
     expect(await sent()).toBe(2);
   });
 
+  it("binds anew after somebody flushed the kernel's states", async () => {
+    const { k, c } = hosts(`kf${attach[0]}`);
+    const client = await plane("c", c);
+    await client.call("bind", X, k);
+    world.exec("c", "ip", "xfrm", "state", "flush");
+    await client.call("bind", X, "2001:db8:a::2");
+    const states = world.exec("c", "ip", "xfrm", "state");
+    expect(states).toContain(`src ${c} dst ${X}`);
+    expect(states).toContain(`src ${X} dst ${c}`);
+    expect(states.match(/coa 2001:db8:a::2/g)).toHaveLength(2);
+  });
+
+  it("does not start beside another Mobile IPv6 program, and leaves its states alone", async () => {
+    const { k, c } = hosts(`kp${attach[0]}`);
+    byHand(world, "c", mobileNode("2001:db8:1::9", k));
+    const before = world.dump("c");
+    await expect(plane("c", c)).rejects.toThrow(/add XFRM state any -> any: EEXIST/);
+    expect(world.dump("c")).toBe(before);
+  });
+
   it("leaves signalling untranslated", async () => {
     const { k, c } = hosts(`ks${attach[0]}`);
     const client = await plane("c", c);
