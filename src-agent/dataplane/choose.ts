@@ -47,7 +47,7 @@ function best(context: DataPlaneContext): Choice {
     const { plane, reason } = kernel(context);
     return { plane, reason: `the kernel does Mobile IPv6 itself; ${reason}` };
   } catch (error) {
-    why.push(`the kernel's own Mobile IPv6 cannot be used here: ${explain(error)}`);
+    why.push(`not the kernel's own Mobile IPv6: ${explain(error)}`);
   }
   try {
     const plane = new EbpfDataPlane(context);
@@ -86,7 +86,7 @@ function start<T>(make: () => T, kind: string): T {
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!(error instanceof SystemCallError)) return error.message;
-  if (error.code === "EPROTONOSUPPORT") return `${error.message} (this kernel is built without CONFIG_IPV6_MIP6 or XFRM)`;
+  if (error.code === "EPROTONOSUPPORT") return `this kernel is built without CONFIG_IPV6_MIP6 or XFRM (${error.code})`;
   if (error.code === "EEXIST" && error.message.includes("XFRM")) return `${error.message} (another Mobile IPv6 program uses the kernel's: see ip xfrm state, ip xfrm policy)`;
   if (error.code === "EPERM" && error.message.startsWith("bpf(")) return `${error.message} (the agent lacks CAP_BPF, or is in a user namespace)`;
   if (error.code === "EPERM") return `${error.message} (the agent needs CAP_NET_ADMIN and CAP_NET_RAW)`;

@@ -266,12 +266,12 @@ describe.skipIf(reason)("choosing a data plane", () => {
   });
 
   it.skipIf(!kernelCannotTranslate())("takes eBPF where it may, says why not where it may not, and falls back", () => {
-    expect(choose("auto", "eth0")).toMatch(/^ebpf: the kernel takes eBPF programs; attached by (tcx|clsact); the kernel's own Mobile IPv6 cannot be used here: .*CONFIG_IPV6_MIP6/);
-    expect(choose("auto", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^userspace: eBPF cannot be used here: .*CAP_BPF.*; the kernel's own Mobile IPv6 cannot/);
+    expect(choose("auto", "eth0")).toMatch(/^ebpf: the kernel takes eBPF programs; attached by (tcx|clsact); not the kernel's own Mobile IPv6: .*CONFIG_IPV6_MIP6/);
+    expect(choose("auto", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^userspace: eBPF cannot be used here: .*CAP_BPF.*; not the kernel's own Mobile IPv6: /);
     expect(choose("ebpf", "eth0", ...capabilities("+net_admin,+net_raw"))).toMatch(/^no-data-plane: the eBPF data plane cannot run here: .*CAP_BPF/);
     expect(choose("auto", "eth0", ...capabilities("+net_raw"))).toMatch(/^no-data-plane: .*CAP_NET_ADMIN and CAP_NET_RAW/);
     expect(choose("userspace", "eth0")).toBe("userspace: asked for");
-    expect(choose("kernel", "eth0")).toMatch(/^no-data-plane: the kernel data plane cannot run here: .*EPROTONOSUPPORT.*CONFIG_IPV6_MIP6/);
+    expect(choose("kernel", "eth0")).toMatch(/^no-data-plane: the kernel data plane cannot run here: .*CONFIG_IPV6_MIP6.*EPROTONOSUPPORT/);
     expect(choose("auto", "eth7")).toBe("no-data-plane: the userspace data plane cannot run here: there is no network device named eth7 here");
     expect(choose("auto", "lo")).toContain("not an Ethernet device");
   });
