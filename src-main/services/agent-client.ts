@@ -54,7 +54,7 @@ export class AgentClient {
   }
 
   /** Makes a call; rejects with AgentCallError, or code `agent.timeout` or `agent.lost`. `timeoutMs` 0 waits for ever. */
-  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, timeoutMs = 30_000): Promise<AgentValue<N>> {
+  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, timeoutMs = 90_000): Promise<AgentValue<N>> {
     return new Promise((resolve, reject) => {
       if (!this.#end) throw this.#problem("agent.lost", "the control channel to the agent is closed", "Connect again.");
       const id = this.#nextId++;
