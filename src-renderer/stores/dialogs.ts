@@ -5,7 +5,8 @@ import { shallowRef } from "vue";
 export type OpenDialog =
   | { readonly is: "palette" }
   | { readonly is: "addHosts" }
-  | { readonly is: "hostKey"; readonly host: string }
+  /** `decided`: hosts whose keys were accepted just before, one dialog leading to the next. */
+  | { readonly is: "hostKey"; readonly host: string; readonly decided?: readonly string[] }
   | { readonly is: "deploy"; readonly hosts: readonly string[] }
   | { readonly is: "undeploy"; readonly hosts: readonly string[] }
   | { readonly is: "link"; readonly link: string }
