@@ -121,6 +121,11 @@ export class Engine {
       this.#correspondent ??= new CorrespondentRole(this.#options.address, this.#ports);
       return {};
     },
+    retireCorrespondent: async () => {
+      this.#correspondent?.close();
+      this.#correspondent = null;
+      return {};
+    },
     serveHome: async (config) => {
       const home = parseAddress(config.homeAddress);
       const existing = this.#homes.get(home);

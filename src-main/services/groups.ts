@@ -40,7 +40,12 @@ export async function formGroup(group: GroupDefinition, epoch: number, hosts: Gr
   const registration = { spi: firstSpi + epoch - 1, key: randomBytes(32).toString("base64") };
   const standing = watchStanding(group, hosts);
   try {
-    await Promise.all(group.correspondents.map((host) => hosts.call(host, "serveCorrespondent", {})));
+    // A binding of an earlier group of this address (its manager was killed) would lead clients past the contact.
+    const anew = async (host: string): Promise<void> => {
+      await hosts.call(host, "retireCorrespondent", {});
+      await hosts.call(host, "serveCorrespondent", {});
+    };
+    await Promise.all(group.correspondents.map(anew));
     await hosts.call(group.homeAgent, "serveHome", { homeAddress: group.homeAddress, associations: [registration], maxLifetimeSeconds, ...(group.homeLink && { homeLink: group.homeLink }) });
     const members = group.members.map((name) => ({ name, address: hosts.addressOf(name), port: defaults.memberPort }));
     const join = async (name: string): Promise<void> => {
@@ -72,11 +77,13 @@ export async function formGroup(group: GroupDefinition, epoch: number, hosts: Gr
 }
 
 /** Everybody gives up the group. A host that cannot be reached is passed over; the first Problem is thrown when all have been tried. */
-export async function dissolveGroup(group: Pick<GroupDefinition, "id" | "homeAddress" | "homeAgent" | "contact" | "members">, hosts: GroupHosts): Promise<void> {
+export async function dissolveGroup(group: Pick<GroupDefinition, "id" | "homeAddress" | "homeAgent" | "contact" | "members" | "correspondents">, hosts: GroupHosts): Promise<void> {
   const results = [];
   // The contact first, while its home agent still answers the deregistration.
   for (const name of [group.contact, ...group.members.filter((m) => m !== group.contact)]) results.push(...(await Promise.allSettled([hosts.call(name, "leave", { group: group.id })])));
   results.push(...(await Promise.allSettled([hosts.call(group.homeAgent, "retireHome", { homeAddress: group.homeAddress })])));
+  // Last: while members serve, bindings come back.
+  results.push(...(await Promise.allSettled(group.correspondents.map((host) => hosts.call(host, "retireCorrespondent", {})))));
   const failed = results.find((r) => r.status === "rejected");
   if (failed) throw failed.reason;
 }

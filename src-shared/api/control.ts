@@ -85,6 +85,8 @@ export const agentCalls = {
   /** Makes the group key on this host if there is none yet; answers its public half (SPKI, PEM). */
   memberKey: call(z.object({ group: name }), z.object({ publicKey: z.string() })),
   serveCorrespondent: call(empty, empty),
+  /** Ends what `serveCorrespondent` began: its bindings are forgotten, in the data plane too. Nothing where it was not begun. */
+  retireCorrespondent: call(empty, empty),
   serveHome: call(homeConfig, empty),
   retireHome: call(z.object({ homeAddress: address }), empty),
   join: call(groupConfig, empty),
