@@ -62,6 +62,7 @@ export async function finishRun(folder: RunFolder): Promise<RunSummary> {
   if (facts) await annotateCapture(folder.file("capture"), packetComments(facts, run, handoffs));
   const ladders = new Map(handoffs.map((record) => [record.id, ladderMessages(record, facts, run)]));
   await folder.write("report", reportHtml({ run, summary, rows, ladders, scenarioText: await folder.readScenario() }));
+  await folder.release();
   return summary;
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { eventLine, runDescription, runSummary, type EventLine, type RunDescription, type RunSummary } from "../../src-shared/api/summary.ts";
 import { Problem } from "../problem.ts";
+import { isAlive, markOf, type ProcessMark } from "../process-mark.ts";
 
 /** The files of a run, by their place in its folder. docs/run-folder.md describes each. */
 export const runFiles = {
@@ -17,6 +18,7 @@ export const runFiles = {
   report: "report.html",
   clients: "clients",
   parts: ".captures",
+  owner: ".owner.json",
 } as const;
 
 /** One run's folder: where each file is, how it is written and read back. */
@@ -58,7 +60,24 @@ export class RunFolder {
   private static async prepared(path: string): Promise<RunFolder> {
     await mkdir(join(path, runFiles.clients), { recursive: true });
     await mkdir(join(path, runFiles.parts), { recursive: true, mode: 0o700 });
-    return new RunFolder(path);
+    const folder = new RunFolder(path);
+    await writeFile(folder.#owner, JSON.stringify(await markOf(process.pid)));
+    return folder;
+  }
+
+  /** Another process that is filling this folder now; null when none is. */
+  async filledBy(): Promise<number | null> {
+    const owner = await readFile(this.#owner, "utf8").then((text) => JSON.parse(text) as ProcessMark).catch(() => null);
+    return owner && owner.pid !== process.pid && (await isAlive(owner)) ? owner.pid : null;
+  }
+
+  /** Nobody fills it any more. */
+  async release(): Promise<void> {
+    await rm(this.#owner, { force: true });
+  }
+
+  get #owner(): string {
+    return join(this.path, runFiles.owner);
   }
 
   file(name: keyof typeof runFiles): string {

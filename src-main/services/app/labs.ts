@@ -125,8 +125,11 @@ export class Labs {
     return open;
   }
 
-  /** Brings a lab up under its plan's name with an agent on each host, and holds it. Rejects with a Problem; what came up stays up, to be looked at. */
-  async bringUp(plan: LabPlan, hand: Pick<TaskHand, "say"> & { readonly progress: (share: number, what: string) => void }): Promise<OpenLab> {
+  /**
+   * Brings a lab up under its plan's name with an agent on each host, and holds it. Rejects with a Problem; what came up stays up, to be looked at.
+   * `attached`: the lab ends with this process, however that ends.
+   */
+  async bringUp(plan: LabPlan, hand: Pick<TaskHand, "say"> & { readonly progress: (share: number, what: string) => void }, { attached = false } = {}): Promise<OpenLab> {
     const { store } = this.#options;
     const id = labId(plan.name);
     const kind = labKind(plan);
@@ -139,7 +142,7 @@ export class Labs {
         hand.say(what);
         hand.progress(share, what);
       };
-      const testbed = await labUp(plan, { progress: (what) => told(what, 0.2) });
+      const testbed = await labUp(plan, { attached, progress: (what) => told(what, 0.2) });
       const open = this.hold(id, testbed);
       told("deploying agents", 0.5);
       await Promise.all([open.refreshLinks(), deployAll(open, hand)]);

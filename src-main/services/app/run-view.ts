@@ -11,9 +11,13 @@ import { type RunFolder, runFiles } from "../../report/run-folder.ts";
 import { describeBound } from "../../report/thresholds.ts";
 import { handoffDetailOf, handoffRow, type HandoffScene, type ToldMessage } from "./handoff-view.ts";
 
-/** A run as its folder tells it; `broken` where it has no summary. `scenarioId` finds the scenario of that name. */
+/** A run as its folder tells it; without a summary it is `broken`, or `running` while another process fills it. `scenarioId` finds the scenario of that name. */
 export async function runOf(folder: RunFolder, scenarioId: (name: string) => string): Promise<Run> {
   const id = basename(folder.path);
+  const startedAt = await stat(folder.path).then((found) => found.birthtimeMs || found.mtimeMs);
+  const begun = emptyRun(id, scenarioId(id.replace(/^\d{8}-\d{6}-/, "")), id, folder.path, startedAt);
+  const pid = await folder.filledBy();
+  if (pid !== null) return { ...begun, state: "running", detail: `Another process runs it (${pid}).`, progress: { ...begun.progress, step: "elsewhere" } };
   try {
     const [description, summary] = await Promise.all([folder.readRun(), folder.readSummary()]);
     const startedAt = Date.parse(summary.startedAt);
@@ -29,9 +33,8 @@ export async function runOf(folder: RunFolder, scenarioId: (name: string) => str
       hasReport: await exists(folder.file("report")),
     };
   } catch {
-    const startedAt = await stat(folder.path).then((found) => found.birthtimeMs || found.mtimeMs);
     return {
-      ...emptyRun(id, scenarioId(id.replace(/^\d{8}-\d{6}-/, "")), id, folder.path, startedAt),
+      ...begun,
       state: "broken",
       detail: "It has no summary: the manager ended before the run did, or its files were changed.",
       remedy: `What it recorded is in ${folder.path}.`,

@@ -20,6 +20,8 @@ import type { Emit } from "./store.ts";
 /** How many steps bringing up the lab and making the report count for in the progress. */
 const stepsAround = 3;
 const mostListed = 500;
+/** Runs of other processes are looked at this often. */
+const lookEveryMs = 2000;
 
 interface Active {
   run: Run;
@@ -38,6 +40,8 @@ export class Runs {
   readonly #active = new Map<string, Active>();
   /** Runs of the folder by id, for as long as their summary is the same file. */
   readonly #known = new Map<string, { readonly stamp: number; readonly run: Run }>();
+  /** Runs of other processes that are looked at. */
+  readonly #watched = new Set<string>();
 
   constructor(labs: Labs, emit: Emit, base: string) {
     this.#labs = labs;
@@ -47,8 +51,10 @@ export class Runs {
 
   readonly handlers = {
     "run.start": async ({ scenario, lab, keepLab = false }) => ({ run: await this.#start(scenario, lab, keepLab) }),
-    "run.stop": ({ run }) => {
-      this.#stop(this.#active.get(run));
+    "run.stop": async ({ run }) => {
+      const active = this.#active.get(run);
+      if (!active && isActive((await this.#get(run)).run)) throw new AppError("elsewhere", "another process runs it", { remedy: "Stop it where it was started." });
+      this.#stop(active);
       return {};
     },
     "run.list": () => this.#list(),
@@ -104,7 +110,7 @@ export class Runs {
   async #run(active: Active, loaded: LoadedScenario, lab: string | null, keepLab: boolean): Promise<void> {
     const own = lab === null;
     const hand = { say: active.log.add.bind(active.log), progress: (_: number, what: string) => this.#step(active, 0, what) };
-    const open = own ? await this.#ownLab(active, loaded, hand) : this.#labs.get(lab);
+    const open = own ? await this.#ownLab(active, loaded, keepLab, hand) : this.#labs.get(lab);
     this.#change(active, { lab: open.id });
     try {
       if (open.testbed.kind !== "fleet" && !own) await deployAll(open, hand);
@@ -119,14 +125,16 @@ export class Runs {
     await this.#finish(active);
   }
 
-  /** The lab that the scenario describes, under a name of its own, so that it never meets one that is up. */
-  async #ownLab(active: Active, loaded: LoadedScenario, hand: Parameters<Labs["bringUp"]>[1]): Promise<OpenLab> {
+  /** The lab that the scenario describes, under a name of its own, so that it never meets one that is up. One that nobody but the run wants never outlives us. */
+  async #ownLab(active: Active, loaded: LoadedScenario, keepLab: boolean, hand: Parameters<Labs["bringUp"]>[1]): Promise<OpenLab> {
     const plan = await planFor(loaded);
-    const name = `run-${plan.name.slice(0, 20)}-${process.pid}`;
+    const first = `run-${plan.name.slice(0, 20)}-${process.pid}`;
+    let name = first;
+    for (let n = 2; this.#labs.find(labId(name)); n++) name = `${first}-${n}`;
     if (active.abort.signal.aborted) throw stopped();
     this.#change(active, { lab: labId(name) });
     try {
-      return await this.#labs.bringUp({ ...plan, name }, hand);
+      return await this.#labs.bringUp({ ...plan, name }, hand, { attached: !keepLab });
     } catch (error) {
       if (this.#labs.find(labId(name))) await this.#labs.takeDown(labId(name)).catch(() => {});
       throw error;
@@ -232,8 +240,21 @@ export class Runs {
     if (known?.stamp === stamp) return known.run;
     if (!(await isRunFolder(folder.path))) return null;
     const run = await runOf(folder, (scenario) => scenario);
-    this.#known.set(name, { stamp, run });
+    if (isActive(run)) this.#watch(name);
+    else this.#known.set(name, { stamp, run });
     return run;
+  }
+
+  /** A run of another process (the command line, or a manager that is ending) is told when it has come to its end. */
+  #watch(name: string): void {
+    if (this.#watched.has(name)) return;
+    this.#watched.add(name);
+    const look = async (): Promise<void> => {
+      this.#watched.delete(name);
+      const run = await this.#past(name).catch(() => null);
+      if (run && !isActive(run)) this.#emit("run.changed", run);
+    };
+    setTimeout(() => void look(), lookEveryMs).unref();
   }
 
   async #get(id: string): Promise<RunDetail> {

@@ -15,9 +15,3 @@ export interface LabRecord {
   readonly seed: number;
 }
 
-/** owner.json: the process whose life is the lab's. `startTime` (clock ticks since boot) tells it from a later one with the same id. */
-export interface LabOwner {
-  readonly pid: number;
-  readonly startTime: string;
-}
-

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ChildProcess } from "node:child_process";
 import type { LabPlan } from "../../../src-shared/api/labPlan.ts";
 import { exitCodes, Problem } from "../../problem.ts";
+import { isAlive } from "../../process-mark.ts";
 import { readLab } from "../labFile.ts";
 import { machineSupport } from "../vm/support.ts";
 import { askSupervisor, notRunning, type StartMessage } from "./control.ts";
@@ -15,7 +16,7 @@ import { asLabProblem, LabFolder, labsFolder } from "./folders.ts";
 import { LocalLab, sshConfigText } from "./localLab.ts";
 import type { LabRecord } from "./labRecord.ts";
 import { runMapped, startInNamespaces } from "./namespaces.ts";
-import { isAlive, labState, readOwner, writeOwner } from "./ownership.ts";
+import { labState, readOwner, writeOwner } from "./ownership.ts";
 import { ensurePackages } from "./packages.ts";
 
 /** How a lab is brought up. */

@@ -1,20 +1,19 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
+import { isAlive, markOf, type ProcessMark } from "../../process-mark.ts";
 import type { LabFolder } from "./folders.ts";
-import type { LabOwner } from "./labRecord.ts";
 
 /** A folder without owner is being made right now, unless it has been so for this long. */
 const graceMs = 10_000;
 
 /** Notes whose life the lab's is. */
 export async function writeOwner(folder: LabFolder, pid: number): Promise<void> {
-  const owner: LabOwner = { pid, startTime: await startTime(pid) };
-  await writeFile(folder.owner, JSON.stringify(owner), { mode: 0o600 });
+  await writeFile(folder.owner, JSON.stringify(await markOf(pid)), { mode: 0o600 });
 }
 
-export async function readOwner(folder: LabFolder): Promise<LabOwner | undefined> {
+export async function readOwner(folder: LabFolder): Promise<ProcessMark | undefined> {
   try {
-    return JSON.parse(await readFile(folder.owner, "utf8")) as LabOwner;
+    return JSON.parse(await readFile(folder.owner, "utf8")) as ProcessMark;
   } catch {
     return undefined;
   }
@@ -27,17 +26,6 @@ export async function labState(folder: LabFolder): Promise<"up" | "starting" | "
   if (owner) return (await isAlive(owner)) ? "starting" : "dead";
   const made = await stat(folder.path).catch(() => undefined);
   return made && Date.now() - made.mtimeMs < graceMs ? "starting" : "dead";
-}
-
-export async function isAlive(owner: LabOwner): Promise<boolean> {
-  return owner.startTime !== "" && (await startTime(owner.pid)) === owner.startTime;
-}
-
-/** Field 22 of /proc/PID/stat: clock ticks since boot; empty when there is no such process, or only its corpse. */
-async function startTime(pid: number): Promise<string> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
 }
 
 function answers(path: string): Promise<boolean> {
