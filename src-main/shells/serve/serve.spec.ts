@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
+import { connect } from "node:net";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
@@ -58,6 +59,24 @@ function get(path: string, headers: Record<string, string> = {}, method = "GET")
   });
 }
 
+/** Bytes as they are, and what comes back for them. */
+function raw(text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = connect(served.port, "127.0.0.1", () => socket.write(text));
+    socket.setEncoding("latin1").on("data", (part: string) => (answer += part));
+    socket.once("error", reject).once("close", () => resolve(answer));
+  });
+}
+
+function reachable(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(served.port, address);
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false)).once("close", () => undefined);
+    setTimeout(() => socket.destroy(), 500);
+  });
+}
+
 const linkPath = () => served.newLink().replace(`http://${host}`, "");
 
 async function cookie(): Promise<string> {
@@ -106,6 +125,52 @@ describe("the door", () => {
     const session = await cookie();
     expect((await get("/", { host: other, cookie: session })).status).toBe(421);
     expect((await get(linkPath(), { host: other })).status).toBe(421);
+  });
+
+  it("does not answer a name that was rebound to this machine, though Host and Origin agree", async () => {
+    const session = await cookie();
+    const rebound = { host: `evil.example:${served.port}`, origin: `http://evil.example:${served.port}`, cookie: session };
+    const answer = await get("/", rebound);
+    expect([answer.status, answer.body.includes("content of index")]).toEqual([421, false]);
+    const entered = await get(linkPath(), rebound);
+    expect([entered.status, entered.headers["set-cookie"]]).toEqual([421, undefined]);
+  });
+
+  it("does not take the pass of another server, nor one changed in a character", async () => {
+    const other = await serve({ backend, window: join(folder, "window") });
+    const session = await cookie();
+    const [, secret = ""] = session.split("=");
+    expect((await get("/", { cookie: `anycast-lab-${other.port}=${secret}` })).status).toBe(401);
+    expect((await get("/", { cookie: session.replace(/.$/, (last) => (last === "A" ? "B" : "A")) })).status).toBe(401);
+    expect((await get("/", { cookie: `a=b; ${session}; c=d` })).status).toBe(200);
+    await other.close();
+  });
+
+  it.each([
+    ["an address of another server in the request", () => `GET http://evil.example/ HTTP/1.1\r\nHost: ${host}\r\n`, /^HTTP\/1\.1 400/],
+    ["two hosts", () => `GET / HTTP/1.1\r\nHost: ${host}\r\nHost: evil.example\r\n`, /^HTTP\/1\.1 (400|421)/],
+    ["no host", () => "GET / HTTP/1.1\r\n", /^HTTP\/1\.1 (400|421)/],
+    ["HTTP/1.0 without a host", () => "GET / HTTP/1.0\r\n", /^HTTP\/1\.1 (400|421)/],
+  ])("does not answer %s", async (_, head, status) => {
+    const answer = await raw(`${head()}Cookie: ${await cookie()}\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(status);
+    expect(answer).not.toContain("content of index");
+  });
+
+  it("puts the policy on every answer, and shares none with other origins", async () => {
+    const session = await cookie();
+    const answers = await Promise.all([get("/"), get("/enter?token=x"), get("/nothing", { cookie: session }), get("/", { host: "evil.example" }), get("/", { cookie: session }, "POST"), get("/", { cookie: session }, "OPTIONS"), get(linkPath())]);
+    expect(answers.map(({ status }) => status)).toEqual([401, 403, 404, 421, 405, 405, 200]);
+    for (const { headers, status } of answers) {
+      expect(String(headers["content-security-policy"]), String(status)).toContain("default-src 'none'");
+      expect([headers["referrer-policy"], headers["cache-control"], headers["access-control-allow-origin"]]).toEqual(["no-referrer", "no-store", undefined]);
+    }
+  });
+
+  it("is on the loopback address alone", async () => {
+    const others = Object.values(networkInterfaces()).flatMap((each) => each ?? []).filter((each) => !each.internal && each.family === "IPv4").map((each) => each.address);
+    for (const address of [...others, "::1"]) expect(await reachable(address), address).toBe(false);
+    expect(await reachable("127.0.0.1")).toBe(true);
   });
 
   it("does not answer other pages of the browser that is in", async () => {
@@ -157,8 +222,15 @@ describe("the socket", () => {
     ["another origin", async () => ({ cookie: await cookie(), origin: "http://evil.example" }), 403],
     ["the origin of another port", async () => ({ cookie: await cookie(), origin: "http://127.0.0.1:1" }), 403],
     ["another host", async () => ({ cookie: await cookie(), origin: `http://${host}`, host: "evil.example" }), 421],
+    ["a name that was rebound to this machine", async () => ({ cookie: await cookie(), origin: `http://evil.example:${served.port}`, host: `evil.example:${served.port}` }), 421],
+    ["the link's token in place of a cookie", () => ({ origin: `http://${host}`, cookie: `anycast-lab-${served.port}=${served.newLink().split("token=")[1]}` }), 401],
   ])("does not open with %s", async (_, headers, status) => {
     expect(await open(await headers())).toBe(status);
+  });
+
+  it("is at one address", async () => {
+    const answer = await raw(`GET /other HTTP/1.1\r\nHost: ${host}\r\nOrigin: http://${host}\r\nCookie: ${await cookie()}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 404/);
   });
 
   it("answers calls, sends events, and closes on what is not a request", async () => {

@@ -64,7 +64,11 @@ interface Serving {
   readonly host: string;
 }
 
-const asked = (request: IncomingMessage) => ({ method: request.method ?? "", headers: request.headers });
+/** A request that names several hosts names none (RFC 9112 §3.2). */
+function asked(request: IncomingMessage) {
+  const { method = "", headers, headersDistinct } = request;
+  return { method, headers: headersDistinct["host"]?.length === 1 ? headers : { ...headers, host: undefined } };
+}
 
 function respond(request: IncomingMessage, response: ServerResponse, { files, access, host }: Serving): void {
   const refusal = refuseRequest(asked(request), host);
