@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { arch } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +17,8 @@ export const pinnedNode = join(root, `node_modules/node-linux-${arch()}/bin/node
 /** Debian packages by a program (or file) that proves them. None of them starts a daemon. */
 const runPrograms = { ip: "iproute2", unshare: "util-linux", sudo: "sudo", newuidmap: "uidmap", ssh: "openssh-client", curl: "curl" };
 const testPrograms = { tshark: "tshark", "/usr/lib/python3/dist-packages/scapy/__init__.py": "python3-scapy", clang: "clang", nft: "nftables", python3: "python3-minimal", "/usr/include/linux/bpf.h": "linux-libc-dev", chromium: "chromium", zstd: "zstd" };
+
+const fetchAgainAfterMs = 24 * 3600_000;
 
 const say = (text) => process.stderr.write(`${text}\n`);
 
@@ -81,6 +83,27 @@ export function ensureAgent() {
 export function ensureWindow() {
   const result = spawnSync(pinnedNode, [join(root, "scripts/build-window.mjs")], { cwd: root, stdio: "inherit" });
   if (result.status !== 0) throw new Error("the window could not be built; see above");
+}
+
+/** For a person at a screen: Electron, fetched once, and our shell for it. Where it cannot be had the window opens in the browser, so nothing here fails. */
+export function ensureDesktop() {
+  const screen = process.platform !== "linux" || process.env.DISPLAY || process.env.WAYLAND_DISPLAY;
+  if (!screen || process.getuid?.() === 0) return;
+  const package_ = join(root, "node_modules/electron");
+  const failed = join(root, "out/electron-not-fetched");
+  if (!existsSync(join(package_, "path.txt"))) {
+    if (existsSync(failed) && Date.now() - statSync(failed).mtimeMs < fetchAgainAfterMs) return;
+    say("fetching Electron (about 110 MB, once) …");
+    const result = spawnSync(pinnedNode, [join(package_, "install.js")], { cwd: root, stdio: ["ignore", "ignore", "pipe"], timeout: 10 * 60_000 });
+    if (result.status !== 0) {
+      say(`Electron could not be fetched (${String(result.stderr).trim().split("\n")[0] || result.error?.message || "it took too long"}): the window opens in the browser. It is tried again tomorrow.`);
+      mkdirSync(dirname(failed), { recursive: true });
+      writeFileSync(failed, "");
+      return;
+    }
+  }
+  const built = spawnSync(pinnedNode, [join(root, "src-main/shells/electron/build.ts")], { cwd: root, stdio: "inherit" });
+  if (built.status !== 0) say("the shell for Electron could not be built; see above");
 }
 
 function isThere(proof) {

@@ -1,7 +1,7 @@
 // `npm start -- …`: sets up what is missing, then runs the command line on the pinned Node.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, ensureWindow, pinnedNode, root } from "./ensure.mjs";
+import { ensureAgent, ensureDebian, ensureDesktop, ensureNpm, ensureUnpacked, ensureWindow, pinnedNode, root } from "./ensure.mjs";
 
 const [command] = process.argv.slice(2);
 
@@ -13,6 +13,7 @@ try {
     ensureAgent();
   }
   if (command === undefined || command === "serve") ensureWindow();
+  if (command === undefined) ensureDesktop();
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exit(3);

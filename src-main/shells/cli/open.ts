@@ -11,11 +11,18 @@ const electronMain = join(root, "out/electron/main.mjs");
 
 /** No command: the app. In Electron where it can run, else in the default browser, else by printing the address. Nothing is ever started without its sandbox. */
 export async function openCommand(): Promise<number> {
-  const way = wayToOpen(process.env, process.getuid?.() === 0);
-  if (way.by === "electron") return runElectron(way.binary);
+  const isRoot = process.getuid?.() === 0;
+  let way = wayToOpen(process.env, isRoot);
+  if (way.by === "electron") {
+    const code = await runElectron(way.binary, electronMain);
+    if (code !== null) return code;
+    note("Electron does not run here; see above. The window opens in the browser.");
+    way = wayToOpen(process.env, isRoot, null);
+  }
   if (way.by === "browser") {
+    const { binary } = way;
     return serveCommand({}, (link) => {
-      const browser = spawn(way.binary, [link], { stdio: "ignore", detached: true });
+      const browser = spawn(binary, [link], { stdio: "ignore", detached: true });
       browser.on("error", (error) => note(`the browser did not start (${error.message}); open the link above yourself`));
       browser.unref();
     });
@@ -62,14 +69,34 @@ function isProgram(file: string): boolean {
   }
 }
 
-function runElectron(binary: string): Promise<number> {
+/** What would take Electron's sandbox away, or make another program of it. */
+const unwanted = ["ELECTRON_DISABLE_SANDBOX", "ELECTRON_RUN_AS_NODE", "NODE_OPTIONS"];
+/** What fails sooner than this never showed its window. */
+const startsWithinMs = 10_000;
+
+/** Runs our shell for Electron to its end, with its sandbox. Answers its exit code, or null when it does not run here: a library or the sandbox's helper is missing. */
+export function runElectron(binary: string, main: string, environment: NodeJS.ProcessEnv = process.env): Promise<number | null> {
+  const env = Object.fromEntries(Object.entries(environment).filter(([name]) => !unwanted.includes(name)));
   return new Promise((resolve) => {
-    const child = spawn(binary, [electronMain], { stdio: "inherit" });
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
+    const startedAt = performance.now();
+    const child = spawn(binary, [main], { stdio: "inherit", env });
+    let told = false;
+    const pass = (signal: NodeJS.Signals) => {
+      told = true;
+      child.kill(signal);
+    };
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, pass);
+    const ended = (code: number | null) => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, pass);
+      resolve(code);
+    };
     child.on("error", (error) => {
       note(`Electron did not start: ${error.message}`);
-      resolve(exitCodes.environment);
+      ended(null);
     });
-    child.on("exit", (code) => resolve(code ?? exitCodes.failed));
+    child.on("exit", (code) => {
+      const neverRan = code !== 0 && !told && performance.now() - startedAt < startsWithinMs;
+      ended(neverRan ? null : (code ?? exitCodes.failed));
+    });
   });
 }

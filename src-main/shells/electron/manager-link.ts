@@ -10,7 +10,10 @@ export interface ManagerProgram {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-const mostStarts = 4;
+/** A manager that ends again and again is started later each time; one that ran this long counts as sound. */
+const firstWaitMs = 100;
+const longestWaitMs = 30_000;
+const soundAfterMs = 60_000;
 const endWithinMs = 20_000;
 
 /** The Electron shell's end of the manager's process. When that dies, it is started again, and windows must begin anew: `onRestart` says so. */
@@ -19,7 +22,7 @@ export class ManagerLink {
   readonly #onFrame: (window: number, frame: unknown) => void;
   readonly #onRestart: (why: string) => void;
   #child: ChildProcess;
-  #starts = 0;
+  #waitMs = firstWaitMs;
   #ending = false;
 
   constructor(program: ManagerProgram, onFrame: (window: number, frame: unknown) => void, onRestart: (why: string) => void) {
@@ -57,18 +60,27 @@ export class ManagerLink {
     if (this.#child.connected) this.#child.send(message);
   }
 
+  #restart(why: string): void {
+    if (this.#ending) return;
+    this.#child = this.#start();
+    this.#onRestart(why);
+  }
+
   #start(): ChildProcess {
-    this.#starts++;
+    const startedAt = performance.now();
     const { node, script, environment } = this.#program;
     const child = fork(script, [], { execPath: node, execArgv: [], serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"], env: { ...process.env, ...environment } });
     child.on("message", (message) => {
       const { window, frame } = message as FromManager;
       this.#onFrame(window, frame);
     });
+    let lostBefore = false;
     const lost = (why: string) => {
-      if (this.#ending || child !== this.#child || this.#starts >= mostStarts) return;
-      this.#child = this.#start();
-      this.#onRestart(why);
+      if (this.#ending || lostBefore) return;
+      lostBefore = true;
+      if (performance.now() - startedAt > soundAfterMs) this.#waitMs = firstWaitMs;
+      setTimeout(() => this.#restart(why), this.#waitMs);
+      this.#waitMs = Math.min(longestWaitMs, this.#waitMs * 4);
     };
     child.once("error", (error) => lost(`the manager could not be started: ${error.message}`));
     child.once("exit", (code, signal) => lost(`the manager ended by itself (${signal ?? `code ${code}`})`));
