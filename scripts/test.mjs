@@ -1,8 +1,8 @@
-// `npm test`: sets up, then types, lint, and the test projects. `--long` runs the long project instead; `--sample` with it only its quickest part.
-// Other arguments go to vitest.
+// `npm test`: sets up, then types, lint, the test projects, and the window's tests on both shells. `--long` runs the long ones instead; `--sample`
+// with it only their quickest part. Other arguments go to vitest.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, pinnedNode, root, tryQemu } from "./ensure.mjs";
+import { ensureAgent, ensureDebian, ensureNpm, ensureUnpacked, ensureWindow, pinnedNode, root, tryQemu } from "./ensure.mjs";
 
 const args = process.argv.slice(2);
 const long = args.includes("--long");
@@ -21,12 +21,21 @@ ensureDebian({ forTests: true });
 ensureUnpacked();
 if (long) tryQemu();
 ensureAgent();
+ensureWindow();
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
+
+/** The window in Chromium, on one shell. */
+function windowTests(shell, environment = {}) {
+  step(`window tests, ${shell} shell`, pinnedNode, [vitest, "run", "--config", "test/e2e/vitest.config.ts", ...(rest.length > 0 ? ["--passWithNoTests"] : []), ...rest], { E2E_SHELL: shell, ...environment });
+}
+
 if (long) {
   step("long tests", pinnedNode, [vitest, "run", "--project", "long", ...rest], sample ? { LONG_SAMPLE: "1" } : {});
+  for (const shell of sample ? ["electron"] : ["serve", "electron"]) windowTests(shell, { E2E_LONG: "1", ...(sample ? { LONG_SAMPLE: "1" } : {}) });
 } else {
   step("types", pinnedNode, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.json"]);
   step("lint", pinnedNode, [join(root, "node_modules/oxlint/bin/oxlint"), "--deny-warnings"]);
   step("unit tests", pinnedNode, [vitest, "run", "--project", "unit", ...rest]);
   step("network tests", pinnedNode, [vitest, "run", "--project", "net", ...rest]);
+  for (const shell of ["serve", "electron"]) windowTests(shell);
 }

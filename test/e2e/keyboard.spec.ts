@@ -1,32 +1,21 @@
-import type { Page } from "playwright-core";
 import { afterAll, describe, expect, it } from "vitest";
 import { missingBrowser } from "./support/browser.ts";
+import { focusOf, tabTo } from "./support/keyboard.ts";
 import { missingWindow } from "./support/memory-lab.ts";
 import { closeBrowser, openWindow } from "./support/window.ts";
 
 const missing = missingBrowser() ?? missingWindow();
 afterAll(closeBrowser);
 
-const focused = (page: Page) => page.evaluate("document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim() ?? ''") as Promise<string>;
-
-/** Presses Tab until what has focus answers to `name`; fails when it never does. */
-async function tabTo(page: Page, name: RegExp, key = "Tab"): Promise<void> {
-  for (let i = 0; i < 80; i++) {
-    if (name.test(await focused(page))) return;
-    await page.keyboard.press(key);
-  }
-  throw new Error(`Tab never reaches ${name}; it is on "${await focused(page)}"`);
-}
-
 describe.skipIf(missing)(`by keyboard alone${missing ? ` (skipped: ${missing})` : ""}`, () => {
   it("the whole tour can be taken", async () => {
     const { page, errors, close } = await openWindow("empty,speed=12");
-    expect(await focused(page)).toBe("Run the tour");
+    await expect.poll(() => focusOf(page)).toBe("Run the tour");
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: /^Host nyc/ }).waitFor();
     for (const [title, button] of [["A lab of six hosts", /^Next/], ["Clients change hands", /^Next/], ["Each handoff, message by message", /^Next/], ["The hosts behind it", /^Next/], ["What was measured", /^(Open the report|Done)/]] as const) {
       await page.getByRole("heading", { name: title }).waitFor();
-      await page.waitForFunction("!document.querySelector('[aria-label=Tour] .primary')?.disabled");
+      await expect.poll(() => page.getByRole("region", { name: "Tour" }).locator(".primary").isEnabled(), { timeout: 60_000 }).toBe(true);
       await tabTo(page, button);
       await page.keyboard.press("Enter");
     }
@@ -43,15 +32,15 @@ describe.skipIf(missing)(`by keyboard alone${missing ? ` (skipped: ${missing})` 
     const seen = new Set<string>();
     for (const key of ["ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowUp", "ArrowRight", "ArrowUp"]) {
       await page.keyboard.press(key);
-      seen.add(await focused(page));
+      seen.add(await focusOf(page));
     }
     expect(seen.size).toBeGreaterThan(3);
     const ways = ["ArrowDown", "ArrowLeft", "ArrowUp", "ArrowRight"];
     for (let i = 0; i < 20; i++) {
-      if ((await focused(page)).startsWith("Link")) break;
+      if ((await focusOf(page)).startsWith("Link")) break;
       await page.keyboard.press(ways[i % 4] as string);
     }
-    expect(await focused(page)).toMatch(/^Link/);
+    expect(await focusOf(page)).toMatch(/^Link/);
     await page.keyboard.press("Shift+F10");
     await page.getByRole("menuitem", { name: "Change delay and loss…" }).waitFor();
     await page.keyboard.press("Enter");

@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildElectronShell } from "../../src-main/shells/electron/build.ts";
 import { stageManager } from "../../src-main/shells/electron/stage.ts";
 import { missingWindow } from "./support/memory-lab.ts";
 
@@ -29,7 +28,6 @@ function dummyElectron(): string {
 
 describe.skipIf(missing)(`the desktop package${missing ? ` (skipped: ${missing})` : ""}`, () => {
   it("is made from a valid configuration, with its fuses set and a manager that starts", async () => {
-    await buildElectronShell();
     stageManager();
     const out = join(folder, "out");
     execFileSync(process.execPath, [join(root, "node_modules/electron-builder/cli.js"), "--linux", "dir", `-c.electronDist=${dummyElectron()}`, `-c.directories.output=${out}`], { cwd: root, stdio: "pipe" });

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { closeBrowser, goTo, openWindow } from "./support/window.ts";
 
-/** Pictures of every screen, light and dark: `node test/e2e/screenshots.ts [FOLDER]`. The user guide takes its pictures from here. */
-const folder = process.argv[2] ?? join(import.meta.dirname, "../../docs/guide/pictures");
+/** Pictures of every screen with a simulated lab, light and dark, to look at: `node test/e2e/screenshots.ts [FOLDER]`. */
+const folder = process.argv[2] ?? join(import.meta.dirname, "../../out/pictures");
 
 interface Picture {
   readonly name: string;

@@ -1,6 +1,22 @@
 import { defineConfig } from "vitest/config";
 
-/** The window in a real browser; one file at a time, since each starts a Chromium. */
+const electron = process.env["E2E_SHELL"] === "electron";
+/** Whole tours, and what takes long: `npm run test:long`. */
+const long = ["tour", "sleep", "planted"].map((name) => `${name}.spec.ts`);
+/** What is the same on every shell, or of one shell alone. */
+const served = ["accessibility", "package"].map((name) => `${name}.spec.ts`);
+const electronic = ["electron", "real-electron", "planted"].map((name) => `${name}.spec.ts`);
+
+/** The window in a real browser, each file in a Chromium of its own; E2E_SHELL says on which shell, E2E_LONG=1 that it may take long. `npm test` runs both shells. */
 export default defineConfig({
-  test: { name: "e2e", root: import.meta.dirname, include: ["**/*.spec.ts"], fileParallelism: false, testTimeout: 120_000, hookTimeout: 60_000 },
+  test: {
+    name: electron ? "electron" : "serve",
+    root: import.meta.dirname,
+    include: process.env["E2E_LONG"] ? long : ["*.spec.ts"],
+    exclude: [...(process.env["E2E_LONG"] ? [] : long), ...(electron ? served : electronic)],
+    globalSetup: ["support/build-shells.ts"],
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
 });

@@ -23,6 +23,7 @@ interface WindowOptions {
 }
 
 class App extends EventEmitter {
+  readonly isPackaged = false;
   readonly #ready: Promise<void>;
 
   constructor() {

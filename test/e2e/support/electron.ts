@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { buildElectronShell } from "../../../src-main/shells/electron/build.ts";
+import { productShell, simulatedShell } from "./build-shells.ts";
+import type { Person } from "./person.ts";
 
 const standIn = join(import.meta.dirname, "../electron-stand-in");
-const built = join(import.meta.dirname, "../../../out/electron-e2e");
-let building: Promise<void> | null = null;
 
 export interface ElectronApp {
   readonly browser: Browser;
@@ -16,47 +15,64 @@ export interface ElectronApp {
   readonly process: ChildProcess;
   /** Closes the window, which ends the application; resolves with its exit code. */
   close(): Promise<number | null>;
+  /** Ends it at once, as a crash does. */
+  kill(): Promise<void>;
 }
 
 /** Starts the built Electron shell under the stand-in, with a simulated lab, and finds its window. */
-export async function startElectron(lab: string): Promise<ElectronApp> {
-  building ??= buildElectronShell(join(standIn, "main.ts"), built);
-  await building;
+export function startElectron(lab: string): Promise<ElectronApp> {
+  return startElectronIn(simulatedShell, lab);
+}
+
+/** The same with the scripts of another folder. */
+export function startElectronIn(folder: string, lab: string): Promise<ElectronApp> {
+  return start(["--import", join(standIn, "register.ts"), join(folder, "main.mjs")], { ...process.env, STAND_IN_LAB: lab, STAND_IN_MANAGER: join(standIn, "manager.ts") }, []);
+}
+
+/** Starts the product's own main script under the stand-in, with its own manager, for a person. */
+export function startProduct(person: Person): Promise<ElectronApp> {
+  return start(["--import", join(standIn, "register.ts"), join(productShell, "main.mjs")], person.environment, person.wrap);
+}
+
+async function start(args: readonly string[], environment: NodeJS.ProcessEnv, wrap: readonly string[]): Promise<ElectronApp> {
   const port = await freePort();
-  const child = spawn(process.execPath, ["--import", join(standIn, "register.ts"), join(built, "main.mjs")], {
-    stdio: ["ignore", "inherit", "pipe"],
-    env: { ...process.env, STAND_IN_PORT: String(port), STAND_IN_LAB: lab, STAND_IN_MANAGER: join(standIn, "manager.ts") },
-  });
+  const [program, ...rest] = [...wrap, process.execPath, ...args] as [string, ...string[]];
+  // The channel tells the stand-in when this process ends, however it does.
+  const child = spawn(program, rest, { stdio: ["ignore", "inherit", "pipe", "ipc"], env: { ...environment, STAND_IN_PORT: String(port) } });
   const defects: string[] = [];
-  child.stderr.setEncoding("utf8").on("data", (text: string) => defects.push(...text.split("\n").filter((line) => line.trim() !== "" && !line.includes("ExperimentalWarning") && !line.includes("--trace-warnings"))));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => defects.push(...text.split("\n").filter((line) => line.trim() !== "" && !line.includes("ExperimentalWarning") && !line.includes("--trace-warnings"))));
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
-  const browser = await untilItWorks(() => chromium.connectOverCDP(`http://127.0.0.1:${port}`));
-  const page = await untilItWorks(async () => {
-    const found = browser.contexts()[0]?.pages().find((each) => each.url().startsWith("http://lab.app.localhost/"));
-    if (!found) throw new Error(`no window yet; ${defects.join("; ")}`);
-    return found;
-  });
-  return {
-    browser,
-    page,
-    defects,
-    process: child,
-    close: async () => {
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  try {
+    const browser = await untilItWorks(child, defects, () => chromium.connectOverCDP(`http://127.0.0.1:${port}`));
+    const page = await untilItWorks(child, defects, async () => {
+      const found = browser.contexts()[0]?.pages().find((each) => each.url().startsWith("http://lab.app.localhost/"));
+      if (!found) throw new Error("no window yet");
+      return found;
+    });
+    const close = async () => {
       await page.close().catch(() => undefined);
-      const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
+      const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
       const code = await ended;
       clearTimeout(timer);
       return code;
-    },
-  };
+    };
+    return { browser, page, defects, process: child, close, kill };
+  } catch (error) {
+    await kill();
+    throw error;
+  }
 }
 
-async function untilItWorks<T>(attempt: () => Promise<T>): Promise<T> {
+async function untilItWorks<T>(child: ChildProcess, defects: readonly string[], attempt: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {
       return await attempt();
     } catch (error) {
-      if (tries > 300) throw error;
+      if (tries > 300 || child.exitCode !== null || child.signalCode !== null) throw new Error(`the Electron shell shows no window: ${defects.join("; ")}`, { cause: error });
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

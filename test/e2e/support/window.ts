@@ -27,7 +27,19 @@ export interface WindowOptions {
   readonly height?: number;
 }
 
-let browser: Browser | null = null;
+let browser: Promise<Browser> | null = null;
+const leftOver = new Set<() => Promise<unknown>>();
+
+/** Called when the test file is done, also after a failure, unless the function that it answers was called before. */
+export function cleanUp(work: () => Promise<unknown>): () => void {
+  leftOver.add(work);
+  return () => void leftOver.delete(work);
+}
+
+/** The browser that the windows of a test file share. */
+export function sharedBrowser(): Promise<Browser> {
+  return (browser ??= launchBrowser());
+}
 
 /** A window on a simulated lab, in the shell under test. */
 export async function openWindow(labOptions: string, options: WindowOptions = {}): Promise<OpenWindow> {
@@ -36,9 +48,9 @@ export async function openWindow(labOptions: string, options: WindowOptions = {}
 
 /** A window through the serve shell, in a browser that this test file shares. */
 export async function openServedWindow(labOptions: string, options: WindowOptions = {}): Promise<ServedWindow> {
-  browser ??= await launchBrowser();
   const lab = await serveMemoryLab(labOptions);
-  const context = await browser.newContext({ viewport: { width: options.width ?? 1360, height: options.height ?? 840 }, colorScheme: options.theme ?? "light", reducedMotion: "no-preference", permissions: ["clipboard-read", "clipboard-write"], acceptDownloads: true });
+  const done = cleanUp(() => lab.close());
+  const context = await (await sharedBrowser()).newContext({ viewport: { width: options.width ?? 1360, height: options.height ?? 840 }, colorScheme: options.theme ?? "light", reducedMotion: "no-preference", permissions: ["clipboard-read", "clipboard-write"], acceptDownloads: true });
   const page = await context.newPage();
   const errors = errorsOf(page);
   await page.goto(lab.newLink());
@@ -51,6 +63,7 @@ export async function openServedWindow(labOptions: string, options: WindowOption
     defects: lab.defects,
     errors,
     close: async () => {
+      done();
       await context.close();
       await lab.close();
     },
@@ -59,6 +72,7 @@ export async function openServedWindow(labOptions: string, options: WindowOption
 
 async function openElectronWindow(labOptions: string): Promise<OpenWindow> {
   const electron = await startElectron(labOptions);
+  const done = cleanUp(() => electron.kill());
   const errors = errorsOf(electron.page);
   await electron.page.getByText("Stop all").first().waitFor();
   return {
@@ -67,6 +81,7 @@ async function openElectronWindow(labOptions: string): Promise<OpenWindow> {
     defects: electron.defects,
     errors,
     close: async () => {
+      done();
       const code = await electron.close();
       await electron.browser.close().catch(() => undefined);
       if (code !== 0) throw new Error(`the Electron shell ended with ${code}: ${electron.defects.join("; ")}`);
@@ -74,16 +89,19 @@ async function openElectronWindow(labOptions: string): Promise<OpenWindow> {
   };
 }
 
-function errorsOf(page: Page): string[] {
-  const errors: string[] = [];
+/** Gathers what a page reports as errors from now on. */
+export function errorsOf(page: Page, errors: string[] = []): string[] {
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   page.on("pageerror", (error) => errors.push(String(error.stack ?? error)));
   return errors;
 }
 
-/** Ends the shared browser; call once when a test file is done. */
+/** Ends the shared browser, and what failed tests have left; call once when a test file is done. */
 export async function closeBrowser(): Promise<void> {
-  await browser?.close();
+  const left = [...leftOver];
+  leftOver.clear();
+  await Promise.allSettled(left.map((work) => work()));
+  await (await browser)?.close();
   browser = null;
 }
 
