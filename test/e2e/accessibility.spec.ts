@@ -189,8 +189,12 @@ const looks: readonly Look[] = [
   { name: "a manager in trouble", lab: "refusing", reach: (page) => page.getByRole("alert").first().waitFor() },
 ];
 
+/** `npm test` looks at each screen once; every menu, dialog and state is looked at by `npm run test:long`. */
+const screens = new Set(["welcome", "topology", "a selected client", "the tour", "fleet with details", "a host key that is not known", "live", "runs", "a report", "terminal", "settings", "the command palette", "a manager in trouble"]);
+const chosen = process.env["E2E_LONG"] ? looks : looks.filter(({ name }) => screens.has(name));
+
 describe.skipIf(missing)(`axe${missing ? ` (skipped: ${missing})` : ""}`, () => {
-  it.each(looks)("finds nothing serious in $name, light and dark", async ({ lab, reach }) => {
+  it.each(chosen)("finds nothing serious in $name, light and dark", async ({ lab, reach }) => {
     const { page, errors, close } = await openWindow(lab);
     await reach(page);
     for (const theme of ["light", "dark"] as const) {

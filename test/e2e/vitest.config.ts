@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 const electron = process.env["E2E_SHELL"] === "electron";
 /** Whole tours, and what takes long: `npm run test:long`. */
 const long = ["tour", "sleep", "planted"].map((name) => `${name}.spec.ts`);
+/** Continuous integration has time for one of them. */
+const sample = process.env["LONG_SAMPLE"] ? ["tour.spec.ts"] : null;
 /** What is the same on every shell, or of one shell alone. */
 const served = ["accessibility", "package"].map((name) => `${name}.spec.ts`);
 const electronic = ["electron", "real-electron", "planted"].map((name) => `${name}.spec.ts`);
@@ -12,7 +14,7 @@ export default defineConfig({
   test: {
     name: electron ? "electron" : "serve",
     root: import.meta.dirname,
-    include: process.env["E2E_LONG"] ? long : ["*.spec.ts"],
+    include: process.env["E2E_LONG"] ? (sample ?? [...long, "accessibility.spec.ts"]) : ["*.spec.ts"],
     exclude: [...(process.env["E2E_LONG"] ? [] : long), ...(electron ? served : electronic)],
     globalSetup: ["support/build-shells.ts"],
     maxWorkers: 2,
