@@ -40,12 +40,9 @@ export async function formGroup(group: GroupDefinition, epoch: number, hosts: Gr
   const registration = { spi: firstSpi + epoch - 1, key: randomBytes(32).toString("base64") };
   const standing = watchStanding(group, hosts);
   try {
-    // A binding of an earlier group of this address (its manager was killed) would lead clients past the contact.
-    const anew = async (host: string): Promise<void> => {
-      await hosts.call(host, "retireCorrespondent", {});
-      await hosts.call(host, "serveCorrespondent", {});
-    };
-    await Promise.all(group.correspondents.map(anew));
+    // A manager that was killed leaves its group behind.
+    await dissolveGroup(group, hosts);
+    await Promise.all(group.correspondents.map((host) => hosts.call(host, "serveCorrespondent", {})));
     await hosts.call(group.homeAgent, "serveHome", { homeAddress: group.homeAddress, associations: [registration], maxLifetimeSeconds, ...(group.homeLink && { homeLink: group.homeLink }) });
     const members = group.members.map((name) => ({ name, address: hosts.addressOf(name), port: defaults.memberPort }));
     const join = async (name: string): Promise<void> => {

@@ -132,7 +132,7 @@ async function addedHosts(page: Page): Promise<void> {
   await picture(page, "palette");
   await page.keyboard.press("Escape");
   await goTo(page, "fleet");
-  await page.getByRole("button", { name: "Undo…" }).click();
+  await page.getByRole("button", { name: /^Undo/ }).click();
   await page.getByRole("dialog").getByRole("button", { name: /^Remove from/ }).click();
   await page.getByRole("dialog").getByText("done", { exact: true }).first().waitFor(patience);
 }
