@@ -57,7 +57,8 @@ export class ManagerLink {
   }
 
   #send(message: ToManager): void {
-    if (this.#child.connected) this.#child.send(message);
+    // That it died meanwhile is told by `exit`.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
   #restart(why: string): void {

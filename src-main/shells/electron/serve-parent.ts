@@ -9,7 +9,7 @@ import type { FromManager, ToManager } from "./frames.ts";
 export interface Parent {
   on(event: "message", listener: (message: unknown) => void): unknown;
   on(event: "disconnect", listener: () => void): unknown;
-  send?(message: FromManager): boolean;
+  send?(message: FromManager, done: () => void): boolean;
 }
 
 /** Serves the windows of the process that forked this one. Resolves when it asked for the end, or is gone: then what ran has been ended cleanly. */
@@ -33,7 +33,10 @@ export function serveParent(backend: AppBackend, parent: Parent, onDefect: (what
   return new Promise((resolve) => {
     const end = () => void backend.close().finally(resolve);
     parent.on("message", (message) => ("end" in (message as ToManager) ? end() : void receive(message as ToManager)));
-    parent.on("disconnect", end);
+    parent.on("disconnect", () => {
+      for (const window of windows.values()) window.end();
+      end();
+    });
   });
 }
 
@@ -70,6 +73,7 @@ class ParentWindow implements AppWindow {
   }
 
   send(frame: unknown): void {
-    if (!this.gone.aborted) this.#parent.send?.({ window: this.#number, frame });
+    // A parent that dies is told by `disconnect`; a frame on its way then goes nowhere, and must not be an error that nobody catches.
+    if (!this.gone.aborted) this.#parent.send?.({ window: this.#number, frame }, () => undefined);
   }
 }
