@@ -41,7 +41,7 @@ describe.skipIf(missing)(`a stranger's path${missing ? ` (skipped: ${missing})` 
     await task.getByText("done", { exact: true }).first().waitFor();
     expect(await task.getByRole("progressbar").count()).toBeGreaterThanOrEqual(3);
     await task.getByRole("button", { name: "Close" }).last().click();
-    expect(await page.locator("[data-test=agents-up]").textContent()).toContain("3");
+    await expect.poll(() => page.locator("[data-test=agents-up]").textContent()).toContain("3");
 
     await goTo(page, "runs");
     await page.getByRole("combobox", { name: "Run on" }).selectOption({ label: "My hosts" });
