@@ -117,8 +117,8 @@ export class Engine {
       this.#memberKeys.set(group, key);
       return { publicKey: key.publicPem };
     },
-    serveCorrespondent: async () => {
-      this.#correspondent ??= new CorrespondentRole(this.#options.address, this.#ports);
+    serveCorrespondent: async ({ maxLifetimeSeconds }) => {
+      this.#correspondent ??= new CorrespondentRole(this.#options.address, this.#ports, maxLifetimeSeconds);
       return {};
     },
     retireCorrespondent: async () => {

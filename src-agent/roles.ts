@@ -1,7 +1,7 @@
 import type { AgentEventBody } from "../src-shared/api/events.ts";
 import type { Address } from "../src-shared/net/address.ts";
 import { correspond, newCorrespondent, type CorrespondentInput } from "../src-shared/protocol/core/correspondent.ts";
-import type { Correspondent } from "../src-shared/protocol/core/correspondentState.ts";
+import { defaultCorrespondentLimits, type Correspondent } from "../src-shared/protocol/core/correspondentState.ts";
 import type { GroupView } from "../src-shared/protocol/core/group/effects.ts";
 import { newRegistration, registerHome, type Registration, type RegistrationInput } from "../src-shared/protocol/core/registration.ts";
 import type { Effect, Millis, Random, Step } from "../src-shared/protocol/core/step.ts";
@@ -107,8 +107,9 @@ export function perform(effect: Effect, ports: RolePorts): void {
 export class CorrespondentRole {
   readonly #machine: Machine<Correspondent, CorrespondentInput>;
 
-  constructor(own: Address, ports: RolePorts) {
-    const state = newCorrespondent(ports.clock.mono(), ports.random);
+  /** `maxLifetimeSeconds`: the longest binding to grant. */
+  constructor(own: Address, ports: RolePorts, maxLifetimeSeconds = defaultCorrespondentLimits.lifetimeSeconds) {
+    const state = newCorrespondent(ports.clock.mono(), ports.random, { ...defaultCorrespondentLimits, lifetimeSeconds: maxLifetimeSeconds });
     const step = (s: Correspondent, input: CorrespondentInput, now: Millis): Step<Correspondent> => this.#answered(correspond(s, input, now, ports.random), ports);
     this.#machine = new Machine<Correspondent, CorrespondentInput>(state, step, { kind: "wake" }, ports);
     ports.plane.onUnbound((homeAddress, source, destination) => {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { agentEvent, type AgentEvent } from "../../src-shared/api/events.ts";
+import { agentEvent, service, type AgentEvent } from "../../src-shared/api/events.ts";
 import type { EventLine, HandoffRecord, ManagerEventBody, RunDescription, RunSummary } from "../../src-shared/api/summary.ts";
 import { parseAddress } from "../../src-shared/net/address.ts";
 import { annotateCapture } from "../capture/merge.ts";
@@ -48,6 +48,7 @@ export async function finishRun(folder: RunFolder): Promise<RunSummary> {
     regression: regressions(handoffs),
     points: points(handoffs),
     byteShare: figures?.byteShare ?? null,
+    clientsServed: clientsServed(events, run),
     resetsSeen: figures?.resetsSeen ?? null,
     captureDrops: Object.fromEntries(captureEnds.map((end) => [end.host, end.dropped ?? 0])),
   };
@@ -93,6 +94,19 @@ export function attempts(events: readonly EventLine[]): HandoffAttempt[] {
 function serving(events: readonly EventLine[], run: RunDescription): Serving[] {
   const names = new Map(run.hosts.map((host) => [host.address, host.name]));
   return events.flatMap(({ at, body }) => (body.type === "clientServed" ? [{ at, client: names.get(String(body.client)) ?? String(body.client), member: String(body.member) }] : [])).sort((a, b) => a.at - b.at);
+}
+
+/** The last word about each client, in the order of their names. */
+function clientsServed(events: readonly EventLine[], run: RunDescription): RunSummary["clientsServed"] {
+  const names = new Map(run.hosts.map((host) => [host.address, host.name]));
+  const last = new Map<string, { readonly at: number; readonly served: RunSummary["clientsServed"][number] }>();
+  for (const { at, body } of events) {
+    if (body.type !== "clientServed") continue;
+    const client = names.get(String(body.client)) ?? String(body.client);
+    if (at < (last.get(client)?.at ?? -Infinity)) continue;
+    last.set(client, { at, served: { client, member: String(body.member), how: service.parse(body.how), why: String(body.why) } });
+  }
+  return [...last.values()].map(({ served }) => served).sort((a, b) => a.client.localeCompare(b.client));
 }
 
 /** Which packets of the capture mark which step of which handoff. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -93,6 +93,18 @@ describe("the folder", () => {
     expect(summary.byteShare?.homeAgent).toBe(0);
     expect((summary.byteShare?.contact ?? 0) + (summary.byteShare?.direct ?? 0)).toBeCloseTo(1, 9);
     expect(summary.thresholds.every((t) => t.ok)).toBe(true);
+  });
+
+  it("says how each client was served in the end, and why not directly", async () => {
+    const folder = await build({ handoffs: [near] });
+    expect((await finishRun(folder)).clientsServed).toEqual([{ client: "c", member: "k", how: "optimised", why: "asked" }]);
+    const lines = readFileSync(folder.file("events"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as { at: number; body: Record<string, unknown> });
+    const last = lines.findLast(({ body }) => body["type"] === "clientServed") as (typeof lines)[number];
+    const relayed = { ...last, at: last.at + 1, body: { ...last.body, member: "a", how: "relayed", why: "no <answer> to Home Test Init" } };
+    const elder = { ...last, at: last.at - 1, body: { ...last.body, how: "tunnel" } };
+    writeFileSync(folder.file("events"), [...lines, relayed, elder].map((line) => `${JSON.stringify(line)}\n`).join(""));
+    expect((await finishRun(folder)).clientsServed).toEqual([{ client: "c", member: "a", how: "relayed", why: "no <answer> to Home Test Init" }]);
+    expect(readFileSync(folder.file("report"), "utf8")).toContain("1 relayed by the contact (c: no &lt;answer&gt; to Home Test Init)");
   });
 
   it("can be finished again with the same outcome", async () => {

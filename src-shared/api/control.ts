@@ -84,7 +84,8 @@ export const agentCalls = {
   clock: call(empty, z.object({ mono: z.number(), wall: z.number() })),
   /** Makes the group key on this host if there is none yet; answers its public half (SPKI, PEM). */
   memberKey: call(z.object({ group: name }), z.object({ publicKey: z.string() })),
-  serveCorrespondent: call(empty, empty),
+  /** `maxLifetimeSeconds`: the longest binding to grant; default and most 420 (RFC 6275 §12). */
+  serveCorrespondent: call(z.object({ maxLifetimeSeconds: z.number().int().min(4).max(420).optional() }), empty),
   /** Ends what `serveCorrespondent` began: its bindings are forgotten, in the data plane too. Nothing where it was not begun. */
   retireCorrespondent: call(empty, empty),
   serveHome: call(homeConfig, empty),

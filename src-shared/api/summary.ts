@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { service } from "./events.ts";
 import { handoffMode, handoffStep } from "./handoff.ts";
 
 /**
@@ -135,6 +136,8 @@ export const runSummary = z.object({
   points: z.array(pointRecord),
   /** Share of the clients' TCP payload bytes (both directions, seen at the clients) by its path: through the home agent, to or through the contact, straight to another member. Null without a capture. */
   byteShare: z.object({ homeAgent: z.number(), contact: z.number(), direct: z.number() }).nullable(),
+  /** How each client that came was served in the end, and why so: by its last clientServed event. */
+  clientsServed: z.array(z.object({ client: z.string(), member: name, how: service, why: z.string() })).default([]),
   /** RST segments from X that reached a client. Null without a capture. */
   resetsSeen: count.nullable(),
   /** Packets the kernel could not keep for a capture, per host. */

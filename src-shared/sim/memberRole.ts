@@ -18,13 +18,18 @@ export class MemberRole implements Role {
   /** Outcomes of what was asked for, by the name that the asker gave. */
   readonly answers = new Map<string, "done" | { readonly step: string; readonly reason: string }>();
   readonly sessions = new Map<Address, Session>();
+  /** When each client was last heard, and whether what came counts as acknowledgements (see `askTransport`). */
+  readonly #heardAt = new Map<Address, Millis>();
+  readonly #acknowledged: boolean;
   /** Sessions on their way out (kept until the acceptor has them) and in. */
   readonly #leaving = new Map<string, Session>();
   readonly #arriving = new Map<string, Session>();
   readonly #node: VirtualNode;
 
-  constructor(node: VirtualNode, view: GroupView) {
+  /** `acknowledged`: clients answer "probe"; only then can a member tell whether data arrives. */
+  constructor(node: VirtualNode, view: GroupView, options: { readonly acknowledged?: boolean } = {}) {
     this.#node = node;
+    this.#acknowledged = options.acknowledged ?? false;
     this.group = new Group(view, node.random, { autoOptimise: false });
     const own = view.members.get(view.self) as Address;
     const others = [...view.members].filter(([name]) => name !== view.self).map(([, address]) => address);
@@ -59,6 +64,7 @@ export class MemberRole implements Role {
 
   #onData(packet: DataPacket, now: Millis): readonly NodeEffect[] {
     const client = packet.source;
+    this.#heardAt.set(client, now);
     const session = this.sessions.get(client);
     if (session) {
       session.push(packet.data);
@@ -116,6 +122,13 @@ export class MemberRole implements Role {
         this.#arriving.delete(effect.handoff);
         plane.discard(home, effect.client);
         return [];
+      case "askTransport": {
+        const { client, elicit } = effect;
+        const connections = this.#acknowledged && this.sessions.has(client) ? 1 : 0;
+        const transport = { connections, rttMs: null, ackAgeMs: now - (this.#heardAt.get(client) ?? -Infinity), unacknowledged: true };
+        const question: NodeEffect[] = connections > 0 && elicit ? [{ do: "sendData", source: home, destination: client, data: "probe" }] : [];
+        return [...question, ...this.#give({ kind: "transport", client, transport }, now)];
+      }
       case "optimise":
       case "unoptimise":
         plane[effect.do](home, effect.client);

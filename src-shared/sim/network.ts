@@ -140,6 +140,8 @@ export class VirtualNetwork {
     const to = this.#owners.get(nextDestination(packet));
     if (!to) return this.note({ at: this.clock.now, node: from.name, what: "drop", reason: `no route to ${nextDestination(packet)}` });
     if (isData(packet)) {
+      const isMobile = packet.homeAddress !== undefined || packet.routingHomeAddress !== undefined;
+      if (isMobile && this.#pathOf(from.name, to.name).conditions.dropsMobileData) return this.note({ at: this.clock.now, node: from.name, what: "drop", reason: "a middlebox on the path drops Mobile IPv6 data" });
       for (const at of this.#pathOf(from.name, to.name).packetArrivals(this.clock.now)) this.clock.schedule(at, () => to.receiveData({ ...packet, trail: [...packet.trail] }));
       return;
     }

@@ -11,6 +11,8 @@ export interface PathConditions {
   readonly duplication?: number;
   /** Whether jitter may change the order. Default false. */
   readonly reorders?: boolean;
+  /** A middlebox that passes signalling, but no user packet with a Home Address option or a type 2 routing header. Default false. */
+  readonly dropsMobileData?: boolean;
 }
 
 /** Draws the fate of what travels one direction, from a random source of its own, so that one path's traffic does not change another's luck. */

@@ -159,10 +159,10 @@ export class AgentWorld {
   }
 
   /** Forms one group: home agent `h`, the named members (the first is the contact), correspondents; resolves when registered and linked. */
-  async formGroup(members: readonly string[], correspondents: readonly string[], services: GroupConfig["services"]): Promise<void> {
+  async formGroup(members: readonly string[], correspondents: readonly string[], services: GroupConfig["services"], maxLifetimeSeconds?: number): Promise<void> {
     const registration = this.newKey(1000);
     await this.call("h", "serveHome", { homeAddress: this.homeAddress, associations: [registration], maxLifetimeSeconds: 420 });
-    for (const name of correspondents) await this.call(name, "serveCorrespondent", {});
+    for (const name of correspondents) await this.call(name, "serveCorrespondent", maxLifetimeSeconds ? { maxLifetimeSeconds } : {});
     for (const name of members) await this.join(name, members, services, name === members[0] ? registration : undefined);
     const linked = (name: string) => this.host(name).events.filter((e) => e.body.type === "memberUp").length >= members.length - 1;
     await until(() => members.every(linked) && this.host(members[0] as string).events.some((e) => e.body.type === "homeRegistered"), "the group to stand", () => this.describe());
@@ -268,9 +268,9 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Waits for a condition; throws naming it after ten seconds. */
-export async function until(condition: () => boolean, what: string, describe: () => string = () => ""): Promise<void> {
-  for (let i = 0; i < 1000 * (process.env["EMULATED"] ? 10 : 1); i++) {
+/** Waits for a condition; throws naming it after `limitMs`. */
+export async function until(condition: () => boolean, what: string, describe: () => string = () => "", limitMs = 10_000): Promise<void> {
+  for (let i = 0; i < (limitMs / 10) * (process.env["EMULATED"] ? 10 : 1); i++) {
     if (condition()) return;
     await pause(10);
   }

@@ -88,8 +88,23 @@ function overview(summary: RunSummary): Markup {
   const share = summary.byteShare;
   return html`<h2>In short</h2>${table("Handoffs that count, all points together", [["Figure"], ["n", true], ["Median", true], ["95 % interval of the median", true], ["Largest", true]], rows)}
 <dl><dt>Clients' bytes</dt><dd>${share ? `${figure(share.homeAgent * 100)} % through the home agent, ${figure(share.contact * 100)} % at the contact, ${figure(share.direct * 100)} % straight to another member` : "not captured"}</dd>
+<dt>Clients at the end</dt><dd>${servedText(summary.clientsServed)}</dd>
 <dt>RSTs at clients</dt><dd>${summary.resetsSeen ?? "not captured"}</dd>
 <dt>Packets that captures lost</dt><dd>${Object.entries(summary.captureDrops).map(([host, n]) => `${host} ${n}`).join(", ") || "no captures"}</dd></dl>`;
+}
+
+const serviceText = { optimised: "route optimised", tunnel: "through the home agent's tunnel", relayed: "relayed by the contact" } as const;
+
+/** How many clients each way, and why those that are not served directly are not. */
+function servedText(served: RunSummary["clientsServed"]): string {
+  if (served.length === 0) return "none came";
+  const ways = (["optimised", "relayed", "tunnel"] as const).map((how) => ({ how, clients: served.filter((each) => each.how === how) })).filter(({ clients }) => clients.length > 0);
+  return ways
+    .map(({ how, clients }) => {
+      const who = how === "optimised" ? "" : ` (${clients.slice(0, 5).map(({ client, why }) => `${client}: ${why}`).join("; ")}${clients.length > 5 ? "; …" : ""})`;
+      return `${clients.length} ${serviceText[how]}${who}`;
+    })
+    .join(", ");
 }
 
 function handoffTable(handoffs: readonly HandoffRecord[]): Markup {
