@@ -34,7 +34,7 @@ export type CounterName = (typeof counterNames)[number];
 export const counterIndex = Object.fromEntries(counterNames.map((name, i) => [name, i])) as Readonly<Record<CounterName, number>>;
 
 /** Why a packet goes to the agent, in the order of `enum notice` (from 1) in ebpf/mobility.bpf.c. */
-export const noticeNames = ["held", "unbound", "tooBig", "error", "hops", "narrow"] as const;
+export const noticeNames = ["held", "unbound", "tooBig", "error", "hops", "narrow", "bounced"] as const;
 export type Notice = (typeof noticeNames)[number];
 
 const firstDrop = counterIndex["home address option without binding"];

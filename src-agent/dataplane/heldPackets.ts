@@ -11,6 +11,12 @@ export interface HoldLimits {
 
 export const holdLimits: HoldLimits = { held: 4 << 20, unknown: 512 << 10, unknownMs: 1000, total: 64 << 20 };
 
+/**
+ * A client that comes back while its last packets are still passed on: for a moment two members each take the other for its server. What one gets
+ * from the other waits so long, ms, before it goes back, or the two would wear out its hop limit in no time. So many packets at most.
+ */
+export const bounce = { ms: 10, packets: 1024 } as const;
+
 interface Queue<Frame> {
   frames: Frame[];
   bytes: number;

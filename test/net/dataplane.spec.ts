@@ -264,6 +264,19 @@ describe.each(able)("data plane $kind $attach", ({ kind, attach }) => {
     expect((await scene.counters("k")).relayed.packets).toBeGreaterThan(0);
   });
 
+  it("wears out no packet between two members that each take the other for the client's server, until one of them holds it", async () => {
+    const { c, k, m } = scene.address;
+    const { tell, heard } = await scene.listen("m");
+    await scene.plane("m").call("relay", X, c, k);
+    await scene.plane("k").call("relay", X, c, m);
+    tell("one", "two");
+    await wait(200);
+    expect(await scene.dropsOf("k", "hop limit exceeded") + (await scene.dropsOf("m", "hop limit exceeded"))).toBe(0);
+    await scene.plane("m").call("hold", X, c);
+    await scene.plane("m").call("release", X, c);
+    await expect.poll(() => heard().toSorted()).toEqual(["one", "two"]);
+  });
+
   it("keeps relayed packets of a client that nobody announced from the stack, which would reset it", async () => {
     const { c, m } = scene.address;
     await scene.plane("k").call("relay", X, c, m);

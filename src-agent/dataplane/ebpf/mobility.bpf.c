@@ -70,7 +70,7 @@ enum counter {
 	DROP_HOPS, DROP_TOO_BIG, DROP_UNROUTABLE, DROP_FAILED, DROP_TOO_MANY,
 };
 /* In the order of noticeNames in counters.ts: why the agent gets a packet. */
-enum notice { NOTICE_HELD = 1, NOTICE_UNBOUND, NOTICE_TOO_BIG, NOTICE_ERROR, NOTICE_HOPS, NOTICE_NARROW };
+enum notice { NOTICE_HELD = 1, NOTICE_UNBOUND, NOTICE_TOO_BIG, NOTICE_ERROR, NOTICE_HOPS, NOTICE_NARROW, NOTICE_BOUNCED };
 /* The IPv6 minimum MTU, and what of it a tunnel leaves to the packet inside. */
 #define MINIMUM 1280
 #define WHOLE (MINIMUM - 40)
@@ -385,12 +385,14 @@ static inline int tunnelled_to_home(struct __sk_buff *skb, const struct config *
 	struct pair key = { inner->destination, inner->source };
 	struct address member = {};
 	int state = decide(skb, NEXT + 40, inner->next, &key, &member, from_member);
-	if (state == RELAYED) {
+	int bounced = state == RELAYED && same(&member, &outer->source);
+	if (state == RELAYED && !bounced) {
 		count(RELAYED_ON, skb->len);
 		return retunnel(skb, config, inner, &home->care_of, &member);
 	}
 	count(TUNNELLED_IN, skb->len);
 	if (decapsulate(skb, outer, inner)) return drop(skb, DROP_FAILED);
+	if (bounced) return punt(skb, config, NOTICE_BOUNCED);
 	return state == HELD ? punt(skb, config, NOTICE_HELD) : PASS;
 }
 

@@ -8,7 +8,7 @@ import type { DataPlaneContext } from "../context.ts";
 import { counterIndex, nameCounters, type CounterName } from "../counters.ts";
 import { errorRate } from "../errorRate.ts";
 import { clientOf } from "../errorTarget.ts";
-import { HeldPackets } from "../heldPackets.ts";
+import { bounce, HeldPackets } from "../heldPackets.ts";
 import { forSender, forSocket, hopLimitExceeded, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
 import { names } from "../names.ts";
 import { ReassembledTunnels } from "../reassembledTunnels.ts";
@@ -54,6 +54,8 @@ export class EbpfDataPlane implements DataPlane {
   readonly #undo: (() => void)[] = [];
   #locals = new Set<Address>();
   #expiry: NodeJS.Timeout | undefined;
+  #bounced = 0;
+  #closed = false;
   #onUnbound: (home: Address, careOf: Address, destination: Address) => void = () => {};
 
   /** Throws, with everything undone, when the kernel or our rights do not allow it. */
@@ -193,6 +195,7 @@ export class EbpfDataPlane implements DataPlane {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#expiry);
     for (const undo of this.#undo.splice(0).reverse()) undo();
   }
@@ -294,7 +297,18 @@ export class EbpfDataPlane implements DataPlane {
         return this.#sendError(hopLimitExceeded(packet, this.#context.address));
       case "narrow":
         return this.#sendFragmented(packet, frame);
+      case "bounced":
+        return this.#delay(frame, packet);
     }
+  }
+
+  #delay(frame: Buffer, packet: Buffer): void {
+    if (this.#bounced >= bounce.packets) return this.#countOwn("held packets over the limit", 1);
+    this.#bounced++;
+    setTimeout(() => {
+      this.#bounced--;
+      if (!this.#closed) this.#keep(frame, packet);
+    }, bounce.ms);
   }
 
   #keep(frame: Buffer, packet: Buffer): void {

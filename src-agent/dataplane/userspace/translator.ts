@@ -3,7 +3,7 @@ import { takeToken, tokenBucket, type TokenBucket } from "../../../src-shared/pr
 import type { CounterName } from "../counters.ts";
 import { errorRate } from "../errorRate.ts";
 import { clientOffset } from "../errorTarget.ts";
-import { HeldPackets } from "../heldPackets.ts";
+import { bounce, HeldPackets } from "../heldPackets.ts";
 import { NarrowTunnels } from "../tunnelFragments.ts";
 import { forSender, forSocket, hopLimitExceeded, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
 import { destinationAt, Frame, ipLength, sourceAt } from "./frame.ts";
@@ -16,6 +16,8 @@ const ICMPV6 = 58;
 const DESTINATION_OPTIONS = 60;
 const MOBILITY = 135;
 const hopLimit = 64;
+/** How often packets of unannounced clients are looked at for age, ms. */
+const expiryMs = 250;
 
 /** What the translator's surroundings do for it. Frames are theirs from then on. */
 export interface TranslatorPorts {
@@ -38,12 +40,21 @@ export interface TranslatorPorts {
   readonly selfText: Address;
 }
 
+/** See `bounce`. */
+interface Bounced {
+  readonly frame: Frame;
+  readonly home: Home;
+  readonly until: number;
+}
+
 /** The translation of src-agent/dataplane/ebpf/mobility.bpf.c, on frames in our memory: same decisions, same counters, in the same order. */
 export class Translator {
   readonly #tables: Tables;
   readonly #ports: TranslatorPorts;
   readonly #held = new HeldPackets<string, Frame>();
   readonly #narrow = new NarrowTunnels();
+  /** In the order in which they came. */
+  readonly #bounced: Bounced[] = [];
   #errors: TokenBucket;
 
   constructor(tables: Tables, ports: TranslatorPorts) {
@@ -63,12 +74,17 @@ export class Translator {
     for (const frame of kept) this.#toClientState(frame, key);
   }
 
-  /** Whether packets are kept that may have to go by themselves. */
-  get holding(): boolean {
-    return !this.#held.empty;
+  /** How soon `expire` must be called, ms; -1: not before the next packet. */
+  get patienceMs(): number {
+    if (this.#bounced.length > 0) return bounce.ms / 2;
+    return this.#held.empty ? -1 : expiryMs;
   }
 
   expire(): void {
+    while (this.#bounced[0] && this.#bounced[0].until <= this.#ports.now()) {
+      const { frame, home } = this.#bounced.shift() as Bounced;
+      this.#arrived(frame, home, false);
+    }
     const dropped = this.#held.expire(this.#ports.now());
     if (dropped > 0) this.#ports.count("relayed packet of a client that nobody announced", 0, dropped);
   }
@@ -206,10 +222,17 @@ export class Translator {
     if (!fromMember && outerSource !== home.homeAgentKey) return this.#drop(frame, "tunnel from a stranger");
     if (carriesSignalling(frame)) return this.#drop(frame, "signalling");
     const client = this.#tables.clients.get(home.key + keyAt(frame.bytes, clientOffset(frame.bytes, frame.at + ipLength)));
-    if (client?.member) return this.#retunnel(frame, home.careOf, client.member);
+    const bounced = client?.member !== undefined && keyAt(client.member, 0) === outerSource;
+    if (client?.member && !bounced) return this.#retunnel(frame, home.careOf, client.member);
     this.#ports.count("tunnelledIn", frame.length);
     frame.decapsulate();
-    this.#arrived(frame, home, fromMember);
+    if (bounced) this.#delay(frame, home);
+    else this.#arrived(frame, home, fromMember);
+  }
+
+  #delay(frame: Frame, home: Home): void {
+    if (this.#bounced.length >= bounce.packets) return this.#drop(frame, "held packets over the limit");
+    this.#bounced.push({ frame: frame.copy(), home, until: this.#ports.now() + bounce.ms });
   }
 
   /** A packet for our home address without whatever brought it here. */
@@ -330,8 +353,8 @@ function extension(body: readonly number[], frame: Frame, addressAt: number): Ui
   return header;
 }
 
-function keyAt(bytes: Buffer, at: number): string {
-  return bytes.toString("latin1", at, at + 16);
+function keyAt(bytes: Uint8Array, at: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at, 16).toString("latin1");
 }
 
 function carriesSignalling(frame: Frame): boolean {

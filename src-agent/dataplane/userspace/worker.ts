@@ -41,7 +41,6 @@ const POLLIN = 1;
 /** Packets moved before commands get their turn. */
 const packetsPerTurn = 64;
 const retryMs = 5;
-const expiryMs = 250;
 const unresolvedMs = 1000;
 const unresolvedFrames = 256;
 /** As in mobility.bpf.c: packets that only want to be known about. */
@@ -80,8 +79,8 @@ class PacketThread {
       const busy = this.#movePackets();
       if (!this.#obey()) break;
       if (this.#unresolved.length > 0) this.#retry();
-      if (this.#translator.holding) this.#translator.expire();
-      if (!busy) libc.poll(fds, 2, this.#unresolved.length > 0 ? retryMs : this.#translator.holding ? expiryMs : -1);
+      if (this.#translator.patienceMs >= 0) this.#translator.expire();
+      if (!busy) libc.poll(fds, 2, this.#unresolved.length > 0 ? retryMs : this.#translator.patienceMs);
     }
     this.#netlink.close();
   }

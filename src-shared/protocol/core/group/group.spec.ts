@@ -122,6 +122,14 @@ describe("a group", () => {
     expect(world.groups.get("k")?.inspect(world.now)).toMatchObject({ clients: [] });
   });
 
+  it("keeps a client that is not ended by whoever handed it on", () => {
+    world.handOver("h1", "a");
+    world.give("k", { kind: "activity", client, active: false });
+    expect(world.groups.get("k")?.inspect(world.now)).toMatchObject({ clients: [{ client, server: "a", active: true }] });
+    world.give("a", { kind: "activity", client, active: false });
+    expect(world.groups.get("k")?.inspect(world.now)).toMatchObject({ clients: [{ client, active: false }] });
+  });
+
   it("takes orders from the contact only, and offers only from the donor the contact has named", () => {
     const lease = { next: 1, last: 2 };
     world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "take", handoff: "x", client, acceptor: "b", mode: "full", drain: false, lease, grant: null } });

@@ -120,6 +120,11 @@ export class Group {
     return out;
   }
 
+  /** How many clients the contact knows, and how many are bound to this member. */
+  get counts(): { readonly clients: number; readonly bound: number } {
+    return { clients: this.#clients.size, bound: this.#bound.size };
+  }
+
   /** For people: every table (of clients the first 10,000), tokens' values left out. */
   inspect(now: Millis): Record<string, unknown> {
     const clients = firstOf(this.#clients.entries(), inspected).map((c) => ({
@@ -301,7 +306,8 @@ export class Group {
 
   #activity(client: Address, active: boolean, member: string, now: Millis): readonly GroupEffect[] {
     if (!this.isContact) return [{ do: "tellMember", member: this.view.contact, message: { kind: "activity", client, active } }];
-    if (!this.#clients.has(client) && !active) return [];
+    // Whoever handed a client on may find it silent later: that is not the end of it.
+    if (!active && this.#clients.get(client)?.server !== member) return [];
     const isNew = !this.#clients.has(client);
     const out: GroupEffect[] = [];
     if (isNew) {
