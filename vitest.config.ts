@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Specs on real packets that take a minute or more each: they run with the long ones. */
-const slow = ["dataplaneHost", "cli", "labLife", "app-fleet"].map((name) => `test/net/${name}.spec.ts`);
+const slow = ["dataplaneHost", "cli", "labLife", "app-fleet", "hostile"].map((name) => `test/net/${name}.spec.ts`);
 /** In an emulated machine (test/long/stockKernel.spec.ts) everything takes ten times as long. */
 const patience = process.env["EMULATED"] ? 10 : 1;
 const expect = { poll: { timeout: 1000 * patience } };

@@ -16,7 +16,7 @@ export const pinnedNode = join(root, `node_modules/node-linux-${arch()}/bin/node
 
 /** Debian packages by a program (or file) that proves them. None of them starts a daemon. */
 const runPrograms = { ip: "iproute2", unshare: "util-linux", sudo: "sudo", newuidmap: "uidmap", ssh: "openssh-client", curl: "curl" };
-const testPrograms = { tshark: "tshark", "/usr/lib/python3/dist-packages/scapy/__init__.py": "python3-scapy", clang: "clang", nft: "nftables", python3: "python3-minimal", "/usr/include/linux/bpf.h": "linux-libc-dev", chromium: "chromium", zstd: "zstd" };
+const testPrograms = { tshark: "tshark", "/usr/lib/python3/dist-packages/scapy/__init__.py": "python3-scapy", clang: "clang", nft: "nftables", python3: "python3-minimal", "/usr/include/linux/bpf.h": "linux-libc-dev", chromium: "chromium", zstd: "zstd", "/usr/lib/python3/dist-packages/prometheus_client/__init__.py": "python3-prometheus-client" };
 
 const fetchAgainAfterMs = 24 * 3600_000;
 

@@ -4,8 +4,9 @@ import { echoService } from "./echo.ts";
 import { filesService } from "./files/filesService.ts";
 import { httpService } from "./http/httpService.ts";
 import { createService, type Service } from "./library.ts";
+import { udpEcho } from "./udpEcho.ts";
 
-const usage = "usage: main.ts echo|http|files --socket PATH --port N [--name NAME] [--home X] [--origin URL] [--dir DIR] [--member NAME]";
+const usage = "usage: main.ts echo|http|files --socket PATH --port N [--name NAME] [--home X] [--origin URL] [--dir DIR] [--member NAME]\n       main.ts udp-echo --fd N";
 
 // As in the agent: what a handoff asks of us is asked seldom, and shall not be compiled anew each time.
 setFlagsFromString("--always-sparkplug");
@@ -13,6 +14,7 @@ setFlagsFromString("--no-flush-bytecode");
 
 /** Serves until the agent goes away. Exit code 0 then, 1 when the agent refuses or cannot be reached, 2 for wrong arguments. */
 async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "udp-echo") return serveDatagrams(args.slice(1));
   let service: Service;
   let socketPath: string;
   try {
@@ -31,6 +33,21 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(`cannot reach the agent: ${(error as Error).message}`);
     return 1;
   }
+}
+
+/** On a UDP socket that the agent has left open for us. */
+async function serveDatagrams(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: { fd: { type: "string" } } });
+  const fd = Number(values.fd);
+  if (!Number.isInteger(fd) || fd < 3) {
+    console.error(`--fd: a descriptor that the agent left open is expected, not "${values.fd ?? ""}"\n${usage}`);
+    return 2;
+  }
+  const running = udpEcho(fd);
+  process.once("SIGTERM", () => running.close());
+  const reason = await running.ended;
+  if (reason.startsWith("refused")) console.error(reason);
+  return reason.startsWith("refused") ? 1 : 0;
 }
 
 function fromArguments(args: readonly string[]): { service: Service; socketPath: string } {

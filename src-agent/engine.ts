@@ -12,8 +12,9 @@ import { AgentError } from "./agentError.ts";
 import { Answers, type WayOut } from "./answers.ts";
 import { Drops } from "./drops.ts";
 import { HomeAgentRole, type HomePorts } from "./homeAgent/role.ts";
+import { AgentMetrics } from "./metrics/agentMetrics.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
-import type { Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling } from "./ports.ts";
+import type { Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling, WatchDatagrams } from "./ports.ts";
 import { PeerErrors } from "./peerErrors.ts";
 import { CorrespondentRole, RegistrationRole, type RolePorts } from "./roles.ts";
 
@@ -30,12 +31,16 @@ export interface EngineOptions {
   readonly services: ServiceProvider;
   readonly homeLinks: HomeLinks;
   readonly homeStore: HomeStore;
+  readonly watchDatagrams: WatchDatagrams;
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: (event: AgentEvent) => void;
   /** Ends the process after `stop`. */
   readonly exit: () => void;
 }
+
+/** How often what the data plane has refused is looked at, ms. */
+const planeDropsMs = 2_000;
 
 type Handlers = { readonly [N in AgentCallName]: (args: ReturnType<(typeof agentCalls)[N]["args"]["parse"]>) => Promise<AgentValue<N>> };
 
@@ -51,6 +56,8 @@ export class Engine {
   readonly #registrations = new Map<string, RegistrationRole>();
   readonly #homes = new Map<Address, HomeAgentRole>();
   readonly #memberKeys = new Map<string, MemberKey>();
+  readonly #metrics = new AgentMetrics();
+  readonly #planeDrops: NodeJS.Timeout;
   #correspondent: CorrespondentRole | null = null;
   #eventSequence = 0;
   #stopped = false;
@@ -70,6 +77,7 @@ export class Engine {
     this.#answers = new Answers({ clock: options.clock, send: (bytes) => options.signalling.send(bytes), drop: (reason, detail) => this.#drops.add(reason, undefined, detail) });
     this.#peerErrors = new PeerErrors({ own: options.address, groups: () => [...this.#groups.values()], correspondent: () => this.#correspondent, drop: this.#ports.drop });
     this.#homePorts = { ...this.#ports, links: options.homeLinks, store: options.homeStore, own: options.address };
+    this.#planeDrops = setInterval(() => this.#reportPlaneDrops(), planeDropsMs).unref();
     options.signalling.onPacket((bytes, at) => this.#receive(bytes, at));
     options.signalling.onError((bytes) => this.#guarded("ICMPv6 error", () => this.#peerErrors.onIcmpError(bytes)));
     this.tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
@@ -92,6 +100,7 @@ export class Engine {
   async stop(reason: string): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    clearInterval(this.#planeDrops);
     this.tell({ type: "agentStopping", reason });
     const undo = async (what: string, step: () => unknown): Promise<void> => {
       try {
@@ -144,7 +153,7 @@ export class Engine {
       if (this.#groups.has(config.id)) throw new AgentError("already-joined", `this host is in group ${config.id} already; leave it first`);
       const key = this.#memberKeys.get(config.id);
       if (!key) throw new AgentError("no-member-key", `group ${config.id}: ask for memberKey and certify it before join`);
-      const membership = await Membership.join(config, key, { ...this.#ports, services: this.#options.services });
+      const membership = await Membership.join(config, key, { ...this.#ports, services: this.#options.services, watchDatagrams: this.#options.watchDatagrams });
       this.#groups.set(config.id, membership);
       if (config.contact === config.self && config.registration) {
         const { spi, key: registrationKey } = config.registration;
@@ -178,6 +187,7 @@ export class Engine {
     },
     inspect: async () => this.#inspect(),
     counters: async () => ({ dataPlane: this.#options.plane.counters(), drops: this.#drops.counts() }),
+    metrics: async () => ({ text: this.metricsText() }),
     stop: async () => {
       await this.stop("asked to by the manager");
       setImmediate(this.#options.exit);
@@ -212,6 +222,32 @@ export class Engine {
     };
   }
 
+  /** Everything countable, as Prometheus reads it (docs/metrics.md). */
+  metricsText(): string {
+    const { version, host, plane, signalling } = this.#options;
+    const { rss } = process.memoryUsage();
+    const { user, system } = process.cpuUsage();
+    return this.#metrics.render({
+      version,
+      host,
+      dataPlaneKind: plane.kind,
+      dataPlane: plane.counters(),
+      drops: this.#drops.counts(),
+      signallingLost: signalling.lost(),
+      homeBindings: [...this.#homes.values()].filter((home) => home.isRegistered).length,
+      correspondentBindings: this.#correspondent?.bindings ?? 0,
+      groups: [...this.#groups.values()].map((group) => ({ ...group.figures(), registered: this.#registrations.get(group.config.id)?.isRegistered ?? false })),
+      process: { residentBytes: rss, cpuSeconds: (user + system) / 1e6, startedAt: performance.timeOrigin / 1000 },
+    });
+  }
+
+  /** Refusals of the data plane become events and log lines, too. */
+  #reportPlaneDrops(): void {
+    const { plane, signalling } = this.#options;
+    for (const [reason, count] of Object.entries(plane.counters().drops)) this.#drops.report(reason, count, "data plane");
+    this.#drops.report("signalling that was read too slowly", signalling.lost(), "signalling");
+  }
+
   #groupOf(home: string): Membership {
     const wanted = parseAddress(home);
     const group = [...this.#groups.values()].find((g) => g.view.home === wanted);
@@ -221,6 +257,7 @@ export class Engine {
 
   /** Tells whoever listens. */
   tell(body: AgentEventBody): void {
+    this.#metrics.observe(body);
     this.#options.emit({ sequence: this.#eventSequence++, mono: this.#options.clock.mono(), wall: this.#options.clock.wall(), body });
   }
 
@@ -231,6 +268,7 @@ export class Engine {
   }
 
   #tellMessage(direction: "sent" | "received", packet: MobilityPacket, at: Millis): void {
+    this.#metrics.message(direction, packet.message.kind);
     this.tell({ type: "message", direction, at, source: packet.source, destination: packet.destination, tunnelled: packet.tunnel !== undefined, summary: describe(packet) });
   }
 

@@ -13,6 +13,8 @@ export interface GroupPorts {
   readonly random: Random;
   readonly plane: DataPlane;
   readonly connections: Connections;
+  /** Clients that handoffs bring to this member and take away from it. */
+  readonly clients: { readonly arrived: (client: Address, connections: number) => void; readonly left: (client: Address) => void };
   /** Encodes and sends; returns when it left, throws on system call failure. */
   readonly send: (packet: MobilityPacket) => Millis;
   /** False when no link to that member stands. */
@@ -41,6 +43,8 @@ export class GroupRuntime {
   readonly #ports: GroupPorts;
   readonly #released = new Map<string, Released>();
   readonly #prepared = new Map<string, Prepared>();
+  /** Clients whose packets are on their way to another member. */
+  readonly #elsewhere = new Set<Address>();
   readonly #answers = new Map<string, { readonly resolve: (connections: number) => void; readonly reject: (error: Error) => void }>();
   #timer: NodeJS.Timeout | null = null;
   #nextRequest = 1;
@@ -72,6 +76,11 @@ export class GroupRuntime {
     this.#input({ kind: "activity", client, active });
   }
 
+  /** Another member serves this client, or is about to. */
+  isElsewhere(client: Address): boolean {
+    return this.#elsewhere.has(client);
+  }
+
   /** The client says, unsigned, that it knows no Mobility Header; `cookie` is the one that its ICMPv6 error quotes. */
   onNotCapable(client: Address, cookie: Uint8Array | null): void {
     this.#input({ kind: "notCapable", client, cookie });
@@ -101,6 +110,10 @@ export class GroupRuntime {
 
   discardTokens(client: Address): void {
     this.#input({ kind: "discardTokens", client });
+  }
+
+  get counts(): { readonly clients: number; readonly bound: number } {
+    return this.#group.counts;
   }
 
   inspect(): Record<string, unknown> {
@@ -167,11 +180,12 @@ export class GroupRuntime {
       case "forget":
         this.#released.get(effect.handoff)?.destroy();
         this.#released.delete(effect.handoff);
-        return;
+        return this.#ports.clients.left(effect.client);
       case "reinstate":
         void this.#reinstate(effect.handoff, effect.client);
         return;
       case "hold":
+        this.#elsewhere.delete(effect.client);
         return plane.hold(home, effect.client);
       case "restore":
         this.#restore(effect.handoff, effect.client, effect.bundle);
@@ -194,6 +208,7 @@ export class GroupRuntime {
       case "unoptimise":
         return plane.unoptimise(home, effect.client);
       case "relay":
+        this.#elsewhere.add(effect.client);
         return plane.relay(home, effect.client, effect.member);
       case "unrelay":
         return this.#unrelay(effect.client);
@@ -239,7 +254,10 @@ export class GroupRuntime {
       let offered: (() => void) | null = null;
       const released = await connections.release(home, client, {
         // From here on nothing of the client's is lost to sockets that do not listen any more.
-        beforeFreeze: () => plane.relay(home, client, effect.relayTo),
+        beforeFreeze: () => {
+          this.#elsewhere.add(client);
+          plane.relay(home, client, effect.relayTo);
+        },
         onFrozen: () => (offered = this.#offer(effect)),
       });
       (offered as (() => void) | null)?.();
@@ -265,6 +283,7 @@ export class GroupRuntime {
     const released = this.#released.get(handoff);
     this.#released.delete(handoff);
     try {
+      this.#elsewhere.delete(client);
       this.#ports.plane.hold(this.view.home, client);
       await released?.resume();
       this.#ports.plane.release(this.view.home, client);
@@ -277,6 +296,7 @@ export class GroupRuntime {
   /** Packets of this client are no longer another member's: they are ours if we hold connections, else nobody's. */
   #unrelay(client: Address): void {
     const { plane, connections } = this.#ports;
+    this.#elsewhere.delete(client);
     plane.unrelay(this.view.home, client);
     if (connections.connectionsOf(this.view.home, client).length > 0) plane.serve(this.view.home, client);
   }
@@ -301,6 +321,7 @@ export class GroupRuntime {
     const restoredAt = clock.mono();
     const { liveAt, done } = prepared.activate();
     plane.release(this.view.home, name.client);
+    this.#ports.clients.arrived(name.client, prepared.connections);
     later.push(this.#marker({ do: "mark", ...name, step: "restored", at: restoredAt }, restoredAt), this.#marker({ do: "mark", ...name, step: "firstPacket", at: liveAt, connections: prepared.connections }, liveAt));
     void done.then(({ failed }) => {
       for (const reason of failed) this.#ports.tell({ type: "log", level: "error", text: `handoff ${name.handoff}: a connection was reset: ${reason}` });

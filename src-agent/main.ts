@@ -13,11 +13,13 @@ import { EventOutbox } from "./control/outbox.ts";
 import { ControlServer } from "./control/server.ts";
 import { controlStdio } from "./control/stdio.ts";
 import { chooseDataPlane, type DataPlanePreference } from "./dataplane/choose.ts";
+import { PacketDatagramWatch } from "./dataplane/datagramWatch.ts";
 import { LinuxSignalling } from "./dataplane/signalling.ts";
 import { cleanUp } from "./dataplane/steering.ts";
 import { Engine } from "./engine.ts";
 import { FileHomeStore } from "./homeAgent/fileStore.ts";
 import { LinuxHomeLinks } from "./linux/homeLinks.ts";
+import { MetricsEndpoint, parseMetricsAddress } from "./metrics/endpoint.ts";
 import type { Clock } from "./ports.ts";
 import { rehearse } from "./rehearsal.ts";
 import type { Log } from "./services/adapterProcess.ts";
@@ -26,7 +28,7 @@ import { AdapterServices } from "./services/provider.ts";
 import { version } from "./version.ts";
 import { workloadCommand } from "./workload/command.ts";
 
-const usage = `usage: agent run --dir DIR --host NAME --interface IF --address ADDRESS [--data-plane auto|kernel|ebpf|userspace]
+const usage = `usage: agent run --dir DIR --host NAME --interface IF --address ADDRESS [--data-plane auto|kernel|ebpf|userspace] [--metrics PORT|[ADDRESS]:PORT]
        agent control-stdio --dir DIR
        agent capture --interface IF [--snaplen BYTES] …
        agent workload echo …
@@ -84,14 +86,16 @@ function clean(directory: string): number {
 async function run(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: { dir: { type: "string" }, host: { type: "string" }, interface: { type: "string" }, address: { type: "string" }, "data-plane": { type: "string", default: "auto" } },
+    options: { dir: { type: "string" }, host: { type: "string" }, interface: { type: "string" }, address: { type: "string" }, "data-plane": { type: "string", default: "auto" }, metrics: { type: "string" } },
   });
   const { dir, host, address } = values;
   if (!dir || !host || !address || !values.interface) throw new Error(`--dir, --host, --interface and --address are all needed\n${usage}`);
+  const metricsAt = values.metrics === undefined ? null : parseMetricsAddress(values.metrics);
   const capabilities = effectiveCapabilities();
   requireCapabilities(capabilities);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const own = parseAddress(address);
+  const device = values.interface;
   const undo: (() => unknown)[] = [];
   try {
     const { plane, reason } = chooseDataPlane(values["data-plane"] as DataPlanePreference, { device: values.interface, address: own });
@@ -122,6 +126,7 @@ async function run(args: readonly string[]): Promise<number> {
       services,
       homeLinks: new LinuxHomeLinks(values.interface),
       homeStore: new FileHomeStore(dir),
+      watchDatagrams: (home, handler) => new PacketDatagramWatch(device, home, handler),
       clock,
       random: (length) => new Uint8Array(randomBytes(length)),
       emit: (event) => outbox.put(event),
@@ -136,6 +141,12 @@ async function run(args: readonly string[]): Promise<number> {
       control?.close();
     });
     await control.listen();
+    if (metricsAt) {
+      const metrics = new MetricsEndpoint(() => engine?.metricsText() ?? "");
+      undo.push(() => metrics.close());
+      const { address: where, port } = await metrics.listen(metricsAt);
+      log("info", `metrics at http://[${where}]:${port}/metrics`);
+    }
     writeFileSync(join(dir, "agent.pid"), `${process.pid}\n`, { mode: 0o600 });
     undo.push(() => rmSync(join(dir, "agent.pid"), { force: true }));
     undo.push(keepLogBounded(join(dir, "agent.log")));

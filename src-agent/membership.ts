@@ -5,15 +5,18 @@ import { parseAddress, type Address } from "../src-shared/net/address.ts";
 import type { GroupView } from "../src-shared/protocol/core/group/effects.ts";
 import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
+import { ClientActivity } from "./clientActivity.ts";
 import { GroupRuntime } from "./groupRuntime.ts";
 import { MemberLinks } from "./members/links.ts";
-import type { Clock, DataPlane, ServiceProvider, RunningServices } from "./ports.ts";
+import type { GroupFigures } from "./metrics/agentMetrics.ts";
+import type { Clock, DataPlane, ServiceProvider, RunningServices, WatchDatagrams } from "./ports.ts";
 
 export interface MembershipPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly plane: DataPlane;
   readonly services: ServiceProvider;
+  readonly watchDatagrams: WatchDatagrams;
   readonly send: (packet: MobilityPacket) => Millis;
   readonly tell: (event: AgentEventBody) => void;
   readonly drop: (reason: string, packet?: MobilityPacket) => void;
@@ -39,14 +42,16 @@ export class Membership {
   readonly view: GroupView;
   readonly runtime: GroupRuntime;
   readonly #links: MemberLinks;
+  readonly #activity: ClientActivity;
   readonly #running: RunningServices;
   readonly #ports: MembershipPorts;
 
-  private constructor(config: GroupConfig, view: GroupView, runtime: GroupRuntime, links: MemberLinks, running: RunningServices, ports: MembershipPorts) {
+  private constructor(config: GroupConfig, view: GroupView, runtime: GroupRuntime, links: MemberLinks, activity: ClientActivity, running: RunningServices, ports: MembershipPorts) {
     this.config = config;
     this.view = view;
     this.runtime = runtime;
     this.#links = links;
+    this.#activity = activity;
     this.#running = running;
     this.#ports = ports;
   }
@@ -67,7 +72,9 @@ export class Membership {
       const running = await ports.services.start(view.home, config.services);
       undo.push(() => running.close());
       let links: MemberLinks | null = null;
-      const runtime = new GroupRuntime(view, { ...ports, connections: running.connections, tellMember: (member, message) => links?.send(member, message) ?? false }, { autoOptimise: true });
+      let activity: ClientActivity | null = null;
+      const clients = { arrived: (client: Address, connections: number) => activity?.arrived(client, connections), left: (client: Address) => activity?.left(client) };
+      const runtime = new GroupRuntime(view, { ...ports, connections: running.connections, clients, tellMember: (member, message) => links?.send(member, message) ?? false }, { autoOptimise: true });
       undo.push(() => runtime.close());
       links = new MemberLinks({
         group: config.id,
@@ -82,11 +89,17 @@ export class Membership {
       });
       undo.push(() => links?.close());
       await links.listen();
-      running.connections.onClient((_home, client, _service, first) => {
-        if (first) runtime.onActivity(client, true);
+      activity = new ClientActivity({
+        home: view.home,
+        clock: ports.clock,
+        connections: running.connections,
+        watchDatagrams: ports.watchDatagrams,
+        tunnelSources: new Set([view.homeAgent, ...view.members.values()]),
+        isElsewhere: (client) => runtime.isElsewhere(client),
+        onActivity: (client, active) => runtime.onActivity(client, active),
+        drop: (reason) => ports.drop(reason),
       });
-      running.connections.onIdle((_home, client) => runtime.onActivity(client, false));
-      return new Membership(config, view, runtime, links, running, ports);
+      return new Membership(config, view, runtime, links, activity, running, ports);
     } catch (error) {
       for (const step of undo.toReversed()) await step();
       throw error;
@@ -98,10 +111,25 @@ export class Membership {
   }
 
   async leave(): Promise<void> {
+    this.#activity.close();
     this.runtime.close();
     this.#links.close();
     await this.#running.close();
     this.#ports.plane.removeHome(this.view.home);
+  }
+
+  /** What metrics say about this group, the registration apart. */
+  figures(): Omit<GroupFigures, "registered"> {
+    const others = this.config.members.filter((m) => m.name !== this.config.self);
+    const { connections } = this.#running;
+    const { home } = this.view;
+    return {
+      group: this.config.id,
+      members: others.length,
+      linksUp: others.filter((m) => this.#links.isUp(m.name)).length,
+      ...this.runtime.counts,
+      connections: connections.clientsOf(home).reduce((sum, client) => sum + connections.connectionsOf(home, client).length, 0),
+    };
   }
 
   inspect(): Record<string, unknown> {

@@ -59,7 +59,7 @@ export interface DataPlane {
    *   stack would answer with an RST: they are kept for about a second, bounded, and dropped and counted after that.
    * - *served*: delivered. `release` leads here too.
    * - *held*: kept in order, without a time limit, at most 4 MB a client, the oldest dropped and counted.
-   * - *relayed*: tunnelled on to `member`, as they were, hop limit lowered.
+   * - *relayed*: tunnelled on to `member`, as they were, hop limit lowered; what came from that same member after a moment only.
    * Packets that were kept are delivered (`serve`, `release`) or relayed (`relay`) first, in order; `discard`, `unserve` and `unrelay` drop them.
    */
   serve(home: Address, client: Address): void;
@@ -134,6 +134,15 @@ export interface HomeStore {
   save(home: Address, saved: unknown): void;
   remove(home: Address): void;
 }
+
+/** Datagrams from clients to one home address of this host (anything that is neither TCP nor signalling), as they arrive: a sample when there are many. */
+export interface DatagramWatch {
+  /** How many were not looked at since the last call. */
+  takeLost(): number;
+  close(): void;
+}
+/** `tunnelSource` is null for packets with a type 2 routing header. Throws a SystemCallError. */
+export type WatchDatagrams = (home: Address, handler: (client: Address, tunnelSource: Address | null) => void) => DatagramWatch;
 
 /** The engine's clocks: monotonic milliseconds (the host's CLOCK_MONOTONIC, with fractions) and wall-clock milliseconds since 1970. */
 export interface Clock {

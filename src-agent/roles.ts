@@ -132,6 +132,11 @@ export class CorrespondentRole {
     this.#machine.input({ kind: "unreachable", home, careOf });
   }
 
+  /** Bindings now. */
+  get bindings(): number {
+    return this.#machine.state.cache.bound;
+  }
+
   inspect(): Record<string, unknown> {
     const bindings = Array.from(this.#machine.state.cache.entries()).filter((entry) => entry.phase === "bound");
     return { bindings: bindings.map(({ home, careOf, sequence, expiresAt }) => ({ home, careOf, sequence, expiresAt })) };
@@ -161,6 +166,10 @@ export class RegistrationRole {
 
   onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
     this.#machine.input({ kind: "packet", packet, mobilityHeader });
+  }
+
+  get isRegistered(): boolean {
+    return this.#machine.state.phase === "registered";
   }
 
   inspect(): Record<string, unknown> {

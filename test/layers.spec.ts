@@ -19,8 +19,8 @@ const rules: readonly Rule[] = [
   { from: /^src-shared\/api\//, may: [/^src-shared\/(api|protocol|net)\//], why: "the contract knows only types of the protocol" },
   { from: /^src-agent\/linux\//, may: [/^src-agent\/linux\//, /^src-shared\//], why: "system calls know nothing of the agent" },
   {
-    from: /^src-agent\/(engine|agentError|answers|peerErrors|roles|drops|membership|groupRuntime|ports)\.ts$|^src-agent\/(members|homeAgent)\//,
-    may: [/^src-shared\//, /^src-agent\/(agentError|answers|peerErrors|roles|drops|membership|groupRuntime|ports)\.ts$/, /^src-agent\/(members|homeAgent)\//],
+    from: /^src-agent\/(engine|agentError|answers|peerErrors|roles|drops|membership|groupRuntime|clientActivity|datagramClients|ports)\.ts$|^src-agent\/(members|homeAgent)\//,
+    may: [/^src-shared\//, /^src-agent\/(agentError|answers|peerErrors|roles|drops|membership|groupRuntime|clientActivity|datagramClients|ports)\.ts$/, /^src-agent\/((members|homeAgent)\/|metrics\/agentMetrics\.ts$)/],
     why: "the loop talks to ports; only main.ts composes linux/ and the data planes",
   },
   { from: /^src-agent\//, may: [/^src-agent\//, /^src-shared\//], why: "the agent knows neither manager nor services" },
@@ -33,7 +33,7 @@ const rules: readonly Rule[] = [
 const confined: readonly { readonly module: RegExp; readonly only: RegExp; readonly why: string }[] = [
   { module: /^ssh2$/, only: /^src-main\/ssh\//, why: "src-main/ssh is the only user of ssh2" },
   { module: /^koffi$/, only: /^src-agent\/|^src-adapter\//, why: "system calls belong to the agent" },
-  { module: /^(electron|ws|(node:)?https?)$/, only: /^src-main\/shells\/|^src-adapter\//, why: "the manager core knows no shell" },
+  { module: /^(electron|ws|(node:)?https?)$/, only: /^src-main\/shells\/|^src-adapter\/|^src-agent\/metrics\//, why: "the manager core knows no shell" },
   { module: /^(node:|@?[a-z])/, only: /^(?!src-shared\/(bytes|net|predict|stats|sim)\/)/, why: "pure folders use no library and no I/O" },
 ];
 

@@ -1,9 +1,8 @@
 import type { FilterInstruction } from "../linux/packetSocket.ts";
+import { assemble, ETH_P_IPV6, JEQ, label, LD_BYTE, LD_HALF, type Line, op, PACKET_HOST, PACKET_TYPE, PROTOCOL, when } from "./packetFilter.ts";
 
-/** Classic BPF operations used here (linux/filter.h, linux/bpf_common.h). */
-const LD_BYTE = 0x30; // A = packet[k]
+/** Classic BPF operations used here besides the common ones (linux/filter.h, linux/bpf_common.h). */
 const LD_BYTE_X = 0x50; // A = packet[X + k]
-const LD_HALF = 0x28;
 const LDX_IMM = 0x01;
 const LD_MEM = 0x60;
 const ST = 0x02; // M[k] = A
@@ -13,17 +12,9 @@ const ADD_K = 0x04;
 const ADD_X = 0x0c;
 const LSH_K = 0x64;
 const AND_K = 0x54;
-const JEQ = 0x15;
 const JGE = 0x35;
 const JGT = 0x25;
-const RET = 0x06;
 
-/** Ancillary offsets (SKF_AD_OFF + …): what the kernel knows beside the bytes. */
-const PROTOCOL = 0xfffff000;
-const PACKET_TYPE = 0xfffff004;
-
-const ETH_P_IPV6 = 0x86dd;
-const PACKET_HOST = 0;
 const HOP_BY_HOP = 0;
 const TCP = 6;
 const TUNNEL = 41;
@@ -33,38 +24,6 @@ const DESTINATION_OPTIONS = 60;
 const MOBILITY = 135;
 const SYN = 0x02;
 const ACK = 0x10;
-
-type Target = "accept" | "reject" | "next" | `label ${string}`;
-type Line = { readonly label: string } | { readonly code: number; readonly k: number; readonly yes: Target; readonly no: Target };
-
-const op = (code: number, k = 0): Line => ({ code, k, yes: "next", no: "next" });
-const when = (code: number, k: number, yes: Target, no: Target = "next"): Line => ({ code, k, yes, no });
-const label = (name: string): Line => ({ label: name });
-
-/** Resolves labels; jumps only go forward, as classic BPF wants it. */
-function assemble(lines: readonly Line[]): FilterInstruction[] {
-  const places = new Map<string, number>();
-  let count = 0;
-  for (const line of lines) {
-    if ("label" in line) places.set(line.label, count);
-    else count++;
-  }
-  const reject = count;
-  const accept = count + 1;
-  const program: FilterInstruction[] = [];
-  for (const line of lines) {
-    if ("label" in line) continue;
-    const here = program.length + 1;
-    const distance = (target: Target): number => {
-      if (target === "next") return 0;
-      if (target === "accept") return accept - here;
-      if (target === "reject") return reject - here;
-      return (places.get(target.slice("label ".length)) as number) - here;
-    };
-    program.push([line.code, distance(line.yes), distance(line.no), line.k]);
-  }
-  return [...program, [RET, 0, 0, 0], [RET, 0, 0, 0x40000]];
-}
 
 /** With A the next header and X where its header starts: up to three extension headers are stepped over, then A is judged. */
 function headers(layer: "outer" | "inner"): Line[] {

@@ -82,6 +82,10 @@ export class HomeAgentRole {
     this.#give({ kind: "packet", packet, mobilityHeader, wall: this.#ports.clock.wall(), prefixValidMs: this.#prefixValidMs() });
   }
 
+  get isRegistered(): boolean {
+    return this.#machine.state.phase === "registered";
+  }
+
   inspect(): Record<string, unknown> {
     const { state } = this.#machine;
     const common = { home: this.#home, phase: state.phase, homeLink: state.service.onLink ? "onLink" : "routed", defence: this.#link.phase };

@@ -17,15 +17,18 @@ export class AdapterProcess {
   readonly #name: string;
   readonly #command: readonly string[];
   readonly #log: Log;
+  readonly #inherited: readonly number[];
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | null = null;
   #delayMs = firstDelayMs;
   #stopped = false;
 
-  constructor(name: string, command: readonly string[], log: Log) {
+  /** `inherited`: descriptors that the process gets as its 3, 4, …; they stay ours, too, for the next process. */
+  constructor(name: string, command: readonly string[], log: Log, inherited: readonly number[] = []) {
     this.#name = name;
     this.#command = command;
     this.#log = log;
+    this.#inherited = inherited;
     this.#start();
   }
 
@@ -48,10 +51,10 @@ export class AdapterProcess {
 
   #start(): void {
     const startedAt = Date.now();
-    const child = spawn("setpriv", [...withoutCapabilities(), ...this.#command], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("setpriv", [...withoutCapabilities(), ...this.#command], { stdio: ["ignore", "pipe", "pipe", ...this.#inherited] });
     this.#child = child;
     for (const [stream, level] of [[child.stdout, "info"], [child.stderr, "warn"]] as const) {
-      createInterface({ input: stream }).on("line", (line) => this.#log(level, `${this.#name}: ${line.slice(0, 2000)}`));
+      if (stream) createInterface({ input: stream }).on("line", (line) => this.#log(level, `${this.#name}: ${line.slice(0, 2000)}`));
     }
     let ended = false;
     const end = (why: string) => {

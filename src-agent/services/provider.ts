@@ -3,6 +3,7 @@ import type { ServiceConfig } from "../../src-shared/api/control.ts";
 import type { Address } from "../../src-shared/net/address.ts";
 import type { Clock, RunningServices, ServiceProvider } from "../ports.ts";
 import type { Log } from "./adapterProcess.ts";
+import { DatagramService } from "./datagramService.ts";
 import { ServiceHost } from "./serviceHost.ts";
 
 export interface ProviderOptions {
@@ -27,16 +28,23 @@ export class AdapterServices implements ServiceProvider {
     const { directory, clock, log } = this.#options;
     const socketPath = join(directory, `services-${++this.#hosts}.sock`);
     const host = new ServiceHost({ socketPath, clock, log });
+    const datagrams: DatagramService[] = [];
+    const close = async (): Promise<void> => {
+      await Promise.all([host.close(), ...datagrams.map((service) => service.close())]);
+    };
     try {
-      for (const service of services) await host.offer(home, { name: service.name, port: service.port, command: this.#command(service, home, socketPath) });
+      for (const service of services) {
+        if (service.kind === "udp-echo") datagrams.push(new DatagramService({ address: home, port: service.port }, service.name, [process.execPath, this.#options.adapter, "udp-echo"], log));
+        else await host.offer(home, { name: service.name, port: service.port, command: this.#command(service, home, socketPath) });
+      }
     } catch (error) {
-      await host.close();
+      await close();
       throw error;
     }
-    return { connections: host, close: () => host.close() };
+    return { connections: host, close };
   }
 
-  #command(service: ServiceConfig, home: Address, socketPath: string): string[] {
+  #command(service: Exclude<ServiceConfig, { kind: "udp-echo" }>, home: Address, socketPath: string): string[] {
     const program = service.kind === "upload" ? "files" : service.kind;
     const common = [process.execPath, this.#options.adapter, program, "--socket", socketPath, "--home", home, "--port", String(service.port), "--name", service.name];
     switch (service.kind) {

@@ -167,7 +167,8 @@ export class HostsSession implements LabSession {
     const { name, port } = service;
     switch (service.kind) {
       case "echo":
-        return { kind: "echo", name, port };
+      case "udp-echo":
+        return { kind: service.kind, name, port };
       case "http":
         return { kind: "http", name, port, origin: origins[name]?.[member] ?? "" };
       case "upload":

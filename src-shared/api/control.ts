@@ -15,9 +15,10 @@ const key = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 
 export const dataPlaneKind = z.enum(["kernel", "ebpf", "userspace"]);
 
-/** A service that X offers. `echo` and `upload` are built in; `http` fronts an unmodified server at `origin`. */
+/** A service that X offers. `echo`, `udp-echo` (over UDP, at any member, without state) and `upload` are built in; `http` fronts an unmodified server at `origin`. */
 export const serviceConfig = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("echo"), name, port: z.number().int().min(1).max(65535) }),
+  z.object({ kind: z.literal("udp-echo"), name, port: z.number().int().min(1).max(65535) }),
   z.object({ kind: z.literal("http"), name, port: z.number().int().min(1).max(65535), origin: z.url() }),
   /** Keeps what is PUT to it in files below `directory` on the host. */
   z.object({ kind: z.literal("upload"), name, port: z.number().int().min(1).max(65535), directory: z.string().min(1) }),
@@ -102,6 +103,8 @@ export const agentCalls = {
   /** The whole state for people and `lab inspect --json`: bindings, clients, members, tokens' ages (never their values). */
   inspect: call(empty, z.record(z.string(), z.unknown())),
   counters: call(empty, z.record(z.string(), z.unknown())),
+  /** What the Prometheus endpoint says (docs/metrics.md), whether it is on or not. */
+  metrics: call(empty, z.object({ text: z.string() })),
   stop: call(empty, empty),
 } as const;
 export type AgentCallName = keyof typeof agentCalls;

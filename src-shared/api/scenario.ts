@@ -30,9 +30,10 @@ export const duration = z
 export const servedFile = z.strictObject({ path: z.string().regex(/^\/[A-Za-z0-9._/-]+$/, "a path such as /film.bin"), bytes, seed: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "letters, digits, . _ -").default("anycast") });
 export type ServedFile = z.infer<typeof servedFile>;
 
-/** What X offers: `echo` answers each line, `http` is an unmodified HTTP server on each member behind the HTTP adapter, `upload` takes PUT requests and answers their SHA-256. */
+/** What X offers: `echo` answers each line, `udp-echo` each datagram, `http` is an unmodified HTTP server on each member behind the HTTP adapter, `upload` takes PUT requests and answers their SHA-256. */
 export const scenarioService = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("echo"), name, port }),
+  z.strictObject({ kind: z.literal("udp-echo"), name, port }),
   z.strictObject({ kind: z.literal("http"), name, port, files: z.array(servedFile).max(100).default([]) }),
   z.strictObject({ kind: z.literal("upload"), name, port }),
 ]);

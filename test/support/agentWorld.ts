@@ -119,10 +119,10 @@ export class AgentWorld {
   }
 
   /** Starts the agent of a host and waits until it answers. */
-  async startAgent(name: string, dataPlane: "kernel" | "ebpf" | "userspace"): Promise<void> {
+  async startAgent(name: string, dataPlane: "kernel" | "ebpf" | "userspace", more: readonly string[] = []): Promise<void> {
     const host = this.host(name);
     const dir = this.directory(name);
-    const args = ["run", "--dir", dir, "--host", name, "--interface", "eth0", "--address", host.address, "--data-plane", dataPlane];
+    const args = ["run", "--dir", dir, "--host", name, "--interface", "eth0", "--address", host.address, "--data-plane", dataPlane, ...more];
     host.agent = spawn("ip", ["netns", "exec", this.namespace(name), process.execPath, join(root, "out/agent/agent.mjs"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
     const hear = (chunk: Buffer): void => void (host.said = (host.said + chunk.toString()).slice(-20_000));
     host.agent.stdout?.on("data", hear);

@@ -20,6 +20,7 @@ export function addLabCommands(program: Command, act: Act): void {
     .option("--links", "every link, not only paths and what was changed")
     .action(act(async (options) => (await import("./status.ts")).statusCommand(options)));
   about("inspect [host...]", "the whole state of agents, as JSON").action(act(async (hosts: string[], options) => (await import("./inspect.ts")).inspectCommand(hosts, options)));
+  about("metrics <host>", "an agent's counters in Prometheus text format, read over SSH").action(act(async (host: string, options) => (await import("./metrics.ts")).metricsCommand(host, options)));
   about("preflight [host...]", "what stands in the way of an agent, with remedies; changes nothing")
     .option("--all", "also what is fine")
     .action(act(async (hosts: string[], options) => (await import("./preflight.ts")).preflightCommand(hosts, options)));
