@@ -88,6 +88,8 @@ hosts:
     expect(cli("lab", "link", "reset").code).toBe(0);
 
     expect(json(cli("lab", "inspect", "b")).hosts.b).toMatchObject({ agent: { host: "b" }, state: expect.any(Object) });
+    const metrics = cli("lab", "metrics", "b");
+    expect(metrics).toMatchObject({ code: 0, stdout: expect.stringContaining("anycast_lab_agent_info{version=") });
     expect(cli("lab", "logs", "-n", "50", "b").stdout).toMatch(/agentStarted/);
     const preflight = cli("lab", "preflight", "b");
     expect(preflight).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ +capabilities/) });
