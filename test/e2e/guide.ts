@@ -34,7 +34,7 @@ const person = await Person.create();
 const hosts = await ownHosts(person, hostsText);
 try {
   const { page, quit } = await startApp(person);
-  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.setViewportSize({ width: 1440, height: 860 });
   await firstMinutes(page);
   await addedHosts(page);
   await quit();

@@ -17,7 +17,7 @@ const planted: readonly { readonly what: string; readonly file: "main.mjs" | "pr
   { what: "no context isolation", file: "main.mjs", from: "contextIsolation: true", to: "contextIsolation: false", seen: /only sandboxed, isolated windows/ },
   { what: "Node in the page", file: "main.mjs", from: "nodeIntegration: false", to: "nodeIntegration: true", seen: /only sandboxed, isolated windows/ },
   { what: "a bridge that hands out ipcRenderer's send", file: "preload.cjs", from: "receive: (", to: "raw: (...words) => electron.ipcRenderer.send(...words), receive: (", seen: /more than the bridge/ },
-  { what: "navigation that nobody denies", file: "main.mjs", from: /contents\.on\("will-navigate"[\s\S]*?(?=contents\.on\("will-attach)/, to: "", seen: /it went to file/ },
+  { what: "navigation that nobody denies", file: "main.mjs", from: /contents\.on\("will-navigate"[\s\S]*?(?=contents\.on\("will-attach)/, to: "", seen: /it went to (https|file)/ },
   { what: "an origin compared by its beginning", file: "main.mjs", from: "url.startsWith(`app://lab/`)", to: 'url.startsWith("app://lab")', seen: /it went to http:\/\/lab\.evil/ },
   { what: "windows that may open others", file: "main.mjs", from: 'action: "deny"', to: 'action: "allow"', seen: /it opened a window/ },
   { what: "no policy for scripts", file: "main.mjs", from: "script-src 'self'", to: "script-src 'self' 'unsafe-inline' 'unsafe-eval'", seen: /an inline script|becomes script/ },
