@@ -36,7 +36,7 @@ describe.skipIf(reason)(`scenarios on stock Debian kernels in virtual machines${
 
   it.each(runs)("%s on %s loses and repeats nothing", (scenario, lab, dataPlanes, handoffs) => {
     const out = join(folder, lab);
-    const { stdout, stderr } = spawnSync(process.execPath, [cli, "run", scenario, "--lab", lab, "--bytes", "10%", "--json", "--out", out], { encoding: "utf8", maxBuffer: 64 << 20 });
+    const { stdout, stderr } = spawnSync(process.execPath, [cli, "run", scenario, "--lab", lab, "--bytes", "2%", "--period", "50ms", "--json", "--out", out], { encoding: "utf8", maxBuffer: 64 << 20 });
     const answer = JSON.parse(stdout) as { summary?: RunSummary; error?: unknown };
     expect(answer.error, stderr.slice(-3000)).toBeUndefined();
     const summary = answer.summary as RunSummary;

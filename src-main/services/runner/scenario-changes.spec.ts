@@ -17,6 +17,10 @@ describe("changes to a scenario for one run", () => {
     expect(withoutSizes(after)).toBe(withoutSizes(before));
   });
 
+  it("slow echoes down", () => {
+    expect(parseScenario(path, changeScenario(text, { period: "50 ms" })).scenario.workloads.find((w) => w.name === "chat")).toMatchObject({ period: 50 });
+  });
+
   it("put it on another lab, and keep what the file says of itself", () => {
     const changed = changeScenario(text, { lab: "vm-quickstart" });
     expect(parseScenario(path, changed).scenario.lab).toBe("vm-quickstart");

@@ -28,6 +28,7 @@ command("run <file>", "run a scenario file, or a shipped scenario by name: lab, 
   .option("--keep", "leave the lab up afterwards")
   .option("--lab <file>", "run it on another lab with hosts of the same names: a lab file, or a shipped lab by name")
   .option("--bytes <share>", "share of the stated sizes of files and uploads, such as 10%, for slow machines")
+  .option("--period <time>", "period of echoes instead of the stated one, such as 50ms, for slow machines")
   .option("--no-capture", "run without packet captures")
   .action(act(async (file: string, options) => (await import("./run.ts")).runCommand(file, options)));
 

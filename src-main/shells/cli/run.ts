@@ -17,6 +17,7 @@ export interface RunCommandOptions extends CommonOptions {
   readonly keep?: boolean;
   readonly lab?: string;
   readonly bytes?: string;
+  readonly period?: string;
 }
 
 const dataPlanes = ["auto", "kernel", "ebpf", "userspace"] as const;
@@ -36,7 +37,7 @@ export async function runCommand(file: string, options: RunCommandOptions): Prom
   const onProgress = (p: RunProgress): void => line.show(`[${p.done}/${p.total}] ${p.step}${p.remainingSeconds === null ? "" : ` (about ${p.remainingSeconds} s left)`}`);
   try {
     const { summary, folder } = await runExperiment(file, {
-      command: `npm start -- run ${file}${options.lab ? ` --lab ${options.lab}` : ""}${options.bytes ? ` --bytes ${options.bytes}` : ""}${options.dataPlane ? ` --data-plane ${dataPlane}` : ""}`,
+      command: `npm start -- run ${file}${options.lab ? ` --lab ${options.lab}` : ""}${options.bytes ? ` --bytes ${options.bytes}` : ""}${options.period ? ` --period ${options.period}` : ""}${options.dataPlane ? ` --data-plane ${dataPlane}` : ""}`,
       changes,
       capture: options.capture ?? true,
       dataPlane,
@@ -62,8 +63,8 @@ export async function runCommand(file: string, options: RunCommandOptions): Prom
   }
 }
 
-function changesOf({ lab, bytes }: RunCommandOptions): ScenarioChanges {
-  return { ...(lab !== undefined && { lab: existsSync(lab) ? resolve(lab) : nameOfShipped(lab) }), ...(bytes !== undefined && { bytes: shareOf(bytes) }) };
+function changesOf({ lab, bytes, period }: RunCommandOptions): ScenarioChanges {
+  return { ...(lab !== undefined && { lab: existsSync(lab) ? resolve(lab) : nameOfShipped(lab) }), ...(bytes !== undefined && { bytes: shareOf(bytes) }), ...(period !== undefined && { period }) };
 }
 
 /** Throws Problem `lab.fileMissing` where there is none of that name. */
