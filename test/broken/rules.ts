@@ -40,7 +40,7 @@ export const brokenRules: readonly BrokenRule[] = [
   rule("H set with nonces: dropped", "correspondentUpdate.ts", 'if (indices) return drop(state, "binding update: home registration with nonce indices", packet);', ""),
   rule("refusals that nobody has earned are limited", "correspondentUpdate.ts", "if (!taken) return drop(next,", "if (false) return drop(next,"),
   rule("a care-of address that is a cached home address is discarded", "correspondentUpdate.ts", 'if (state.cache.get(careOf)?.phase === "bound")', "if (false)"),
-  rule("a full cache refuses with 130", "correspondentUpdate.ts", "if (!state.cache.hasRoomFor(home)) return refuse(state, request, bindingStatus.insufficientResources", "if (!state.cache.hasRoomFor(home)) return refuse(state, request, bindingStatus.reasonUnspecified"),
+  rule("a full cache refuses with 130", "correspondentUpdate.ts", "\n  if (!state.cache.hasRoomFor(home)) return refuse(state, request, bindingStatus.insufficientResources", "\n  if (!state.cache.hasRoomFor(home)) return refuse(state, request, bindingStatus.reasonUnspecified"),
   rule("Binding Error status 1 to the IPv6 source", "correspondent.ts", "source: input.destination, destination: input.source,", "source: input.destination, destination: input.homeAddress,"),
   rule("Binding Errors are limited", "correspondent.ts", "return taken ? { state: next, effects: [{ do: \"send\", packet }] }", "return true ? { state: next, effects: [{ do: \"send\", packet }] }"),
   rule("bindings are asked for their use before they end", "bindingCache.ts", "return Math.min(entry.refreshAt, entry.expiresAt);", "return entry.expiresAt;"),
