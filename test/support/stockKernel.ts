@@ -73,7 +73,7 @@ function machineArguments(root: string, kernel: string, work: string, socket: st
     ["-object", `memory-backend-memfd,id=memory,size=${megabytes}M,share=on`, "-numa", "node,memdev=memory"],
     ["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none", "-serial", "stdio"],
     ["-chardev", `socket,id=files,path=${socket}`, "-device", "vhost-user-fs-pci,chardev=files,tag=files,queue-size=512"],
-    ["-kernel", join(root, `boot/vmlinuz-${kernel}`), "-initrd", join(work, "initrd"), "-append", "console=ttyS0 panic=-1 oops=panic quiet mitigations=off"],
+    ["-kernel", join(root, `boot/vmlinuz-${kernel}`), "-initrd", join(work, "initrd"), "-append", "console=ttyS0 panic=-1 oops=panic no_timer_check quiet mitigations=off"],
   ].flat();
 }
 
