@@ -32,6 +32,22 @@ describe("a lab file", () => {
     expect(findLabFile(plan.name, "/")).toBe(resolve(assets, "labs", name));
   });
 
+  it("puts hosts into virtual machines: all of them, some of them, or none", () => {
+    const machines = (rest: string, host = "") => parseLab(two(rest).replace("y: { site: b }", `y: { site: b${host} }`), "f.yaml").machines.map(({ name, hosts, memoryBytes }) => [name, hosts, memoryBytes]);
+    expect(machines("")).toEqual([]);
+    expect(machines("testbed: vm")).toEqual([["vm", ["x", "y"], undefined]]);
+    expect(machines("testbed: vm\nvms: { vm: { memory: 1 GiB } }", ", vm: none")).toEqual([["vm", ["x"], 2 ** 30]]);
+    expect(machines("", ", vm: other")).toEqual([["other", ["y"], undefined]]);
+    expect(parseLab(two("").replace("y: { site: b }", "y: { site: b, dataPlane: ebpf, mobileIpv6: false }"), "f.yaml").hosts.map((h) => [h.dataPlane, h.mobileIpv6])).toEqual([["auto", true], ["ebpf", false]]);
+  });
+
+  it("refuses a virtual machine without hosts, one with too many, and a name that is none", () => {
+    expect(problemOf(two("testbed: vm\nvms: { wm: { cpus: 1 } }")).message).toMatch(/vms\.wm: no host is in the virtual machine wm \(virtual machines: vm\)/);
+    const many = Array.from({ length: 21 }, (_, i) => `  h${i}: { site: a }\n`).join("");
+    expect(problemOf(`name: many\ntestbed: vm\nsites: { a: {} }\nhosts:\n${many}`).message).toMatch(/hosts\.h20: the virtual machine vm has room for 20 hosts, these are 21/);
+    expect(problemOf(two("testbed: cloud")).message).toMatch(/testbed/);
+  });
+
   it("gets addresses, clocks and a full set of links", () => {
     const plan = parseLab(
       `name: full
