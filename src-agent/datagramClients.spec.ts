@@ -68,11 +68,11 @@ describe("clients by datagrams", () => {
   });
 
   it("take bounded memory for addresses that send once", () => {
-    for (let i = 0; i < 100_000; i++) send(other(i), 1, i);
+    for (let i = 0; i < 100_000; i++) send(other(i), 1, i / 10);
     // The oldest were forgotten: three more of theirs do not suffice; of the newest they do.
-    send(other(0), 3, 100_000);
+    send(other(0), 3, 10_000);
     expect(told).toEqual([]);
-    send(other(99_999), 3, 100_000);
+    send(other(99_999), 3, 10_000);
     expect(told).toEqual([`active ${other(99_999)}`]);
   });
 });
