@@ -8,10 +8,11 @@ import { moveTargets } from "./targets/moves.ts";
 import { registration } from "./targets/registration.ts";
 import { neighborDiscovery } from "./targets/neighborDiscovery.ts";
 import { streamTargets } from "./targets/streams.ts";
+import { translator } from "./targets/translator.ts";
 import { wireTargets } from "./targets/wire.ts";
 
 /** What run.ts bundles: everything that must share one coverage map with the sources under test. */
-const targets: readonly Target[] = [...wireTargets, neighborDiscovery, ...streamTargets, ...moveTargets, correspondent, homeAgent, registration, member, groupWorld];
+const targets: readonly Target[] = [...wireTargets, neighborDiscovery, ...streamTargets, ...moveTargets, correspondent, homeAgent, registration, member, groupWorld, translator];
 
 let words: readonly string[] = [];
 
@@ -21,7 +22,7 @@ export function setWords(found: readonly string[]): void {
 
 /** Names and weights. */
 export function targetList(): readonly { readonly name: string; readonly weight: number }[] {
-  return targets.map(({ name, weight }) => ({ name, weight: weight ?? 1 }));
+  return targets.map(({ name, weight }) => ({ name, weight }));
 }
 
 export function fuzz(name: string, options: Omit<LoopOptions, "words">): LoopResult {

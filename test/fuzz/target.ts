@@ -11,8 +11,8 @@ export interface Target {
   readonly repair?: (input: Uint8Array, random: SeededRandom) => Uint8Array;
   /** Throws when something happens that must not, whatever the input. */
   readonly run: (input: Uint8Array) => void;
-  /** Its part of the executions, beside the others'. Default 1. */
-  readonly weight?: number;
+  /** Its part of the executions, beside the others': by what one costs. */
+  readonly weight: number;
 }
 
 /** Something happened that must not. */

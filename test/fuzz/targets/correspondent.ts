@@ -279,8 +279,8 @@ function isAhead(candidate: number, last: number): boolean {
 
 export const correspondent: Target = {
   name: "correspondent",
+  weight: 0.6,
   longest: 600,
-  weight: 3,
   // Home test, care-of test, update, the same again, time, the same again, removal.
   seeds: () => [
     Uint8Array.from([0, 0, ...Array(8).fill(1), 2, 0, ...Array(8).fill(2), 4, 0, 0, 1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 0, 4, 0, 7, 0, 9, 5, 40, 7, 0, 9, 5, 60, 7, 0]),

@@ -54,6 +54,7 @@ const linkMessages: readonly LinkMessage[] = [
 /** Frames between members: whatever a member sends, however it is cut up. */
 const members: Target = {
   name: "memberFrames",
+  weight: 8,
   longest: 700,
   seeds: () => [...linkMessages.map((m) => prefixed(128, ...encodeFrame(m))), prefixed(90, ...linkMessages.slice(3, 8).flatMap((m) => encodeFrame(m)))],
   repair: (input, random) => withLengths(input, random),
@@ -104,6 +105,7 @@ const capture = (): Uint8Array =>
 /** Captures, which come from hosts. */
 const pcapng: Target = {
   name: "pcapng",
+  weight: 10,
   longest: 800,
   seeds: () => [prefixed(120, capture())],
   run: (input) => {
@@ -131,6 +133,7 @@ function copied(block: CaptureBlock): CaptureBlock {
 /** Lines of the control channel: requests with every argument. */
 const control: Target = {
   name: "controlLines",
+  weight: 3,
   longest: 600,
   seeds: () =>
     [
@@ -162,6 +165,7 @@ const control: Target = {
 /** What HTTP clients send: head, then body. */
 const http: Target = {
   name: "httpRequest",
+  weight: 8,
   longest: 600,
   seeds: () =>
     [
@@ -205,6 +209,7 @@ function bodyOf(framing: Parameters<typeof bodyStart>[0], chunks: readonly Buffe
 /** What a service says of a moved HTTP connection: comes from another member. */
 const httpState: Target = {
   name: "httpState",
+  weight: 2,
   longest: 500,
   seeds: () => {
     const head = { method: "GET", target: "/", minor: 1, fields: [["host", "x"]], body: { kind: "none" }, keepAlive: true, expectsContinue: false } as const;
