@@ -11,6 +11,7 @@ import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.t
 import { AgentError } from "./agentError.ts";
 import { Answers, type WayOut } from "./answers.ts";
 import { Drops } from "./drops.ts";
+import { forgivingPlane } from "./dataplane/forgivingPlane.ts";
 import { HomeAgentRole, type HomePorts } from "./homeAgent/role.ts";
 import { AgentMetrics } from "./metrics/agentMetrics.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
@@ -69,7 +70,7 @@ export class Engine {
     this.#ports = {
       clock: options.clock,
       random: options.random,
-      plane: options.plane,
+      plane: forgivingPlane(options.plane, (call, error) => this.#drops.add(`the data plane refused "${call}"`, undefined, (error as Error).message)),
       send: (packet) => this.#send(packet),
       tell,
       drop: (reason, packet) => this.#drops.add(reason, packet),

@@ -17,6 +17,10 @@ export class BoundClients {
     return this.#index.size;
   }
 
+  get limit(): number {
+    return this.#index.limit;
+  }
+
   /** Bytes of memory in the packed arrays. */
   get bytes(): number {
     return this.#index.bytes + this.#until.bytes;

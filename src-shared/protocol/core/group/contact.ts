@@ -215,7 +215,7 @@ export function onReport(state: ContactClient, from: string, message: MemberMess
   if (message.kind === "refused" && (from === work.donor || from === work.wish.acceptor)) {
     return handingFailed(state, work, message.step, message.reason, message.lastSequence, view, now, random);
   }
-  return { state, effects: [{ do: "drop", reason: `member message "${message.kind}" from ${from} does not fit handoff ${message.handoff}` }] };
+  return { state, effects: [{ do: "drop", reason: `member message "${message.kind}" from ${from} does not fit its handoff` }] };
 }
 
 /** Timers: retransmits home tests, gives up on what has taken too long, refreshes the binding before it runs out. */

@@ -41,6 +41,8 @@ const wokenAtOnce = 256;
 export const openHandoffs = 1024;
 /** Offers kept until the contact has named their donor. Each may bring a client's connections along. */
 export const earlyOffers = 16;
+/** Bytes of such connections, all together. */
+const earlyBytes = 64 << 20;
 /** Clients that `inspect` lists. */
 const inspected = 10_000;
 
@@ -257,7 +259,7 @@ export class Group {
   #take(message: Extract<MemberMessage, { kind: "take" }>, now: Millis): readonly GroupEffect[] {
     const { handoff, client, acceptor, mode } = message;
     const refuse = (reason: string): GroupEffect[] => [{ do: "tellMember", member: this.view.contact, message: { kind: "refused", handoff, client, step: "take", reason, lastSequence: null } }];
-    if (this.#donations.has(handoff)) return [{ do: "drop", reason: `handoff ${handoff} is under way already` }];
+    if (this.#donations.has(handoff)) return [{ do: "drop", reason: "an order for a handoff that is under way already" }];
     if (acceptor === this.view.self || !this.view.members.has(acceptor)) return refuse(`"${acceptor}" cannot take over from ${this.view.self}`);
     if (this.#donations.size >= openHandoffs) return [tooMany(message), ...refuse(`${this.view.self} has ${openHandoffs} handoffs under way`)];
     this.#endWatch(client);
@@ -272,7 +274,7 @@ export class Group {
       this.#wakes.set(`early ${handoff}`, now + unexpectedOfferMs);
       return [];
     }
-    if (this.#acceptances.get(handoff)) return [{ do: "drop", reason: `offer for handoff ${handoff} came twice` }];
+    if (this.#acceptances.get(handoff)) return [{ do: "drop", reason: "an offer that came twice" }];
     if (this.#acceptances.size >= openHandoffs) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "refused", handoff, client, step: "offer", reason: `${this.view.self} has ${openHandoffs} handoffs under way`, lastSequence: null } }];
     const name: HandoffName = { handoff, client, donor: from, acceptor: this.view.self, mode: message.mode };
     return this.#storeAcceptance(onOffer(name, message, this.view, at, now, this.#random), now);
@@ -281,6 +283,8 @@ export class Group {
   #state(from: string, message: Extract<MemberMessage, { kind: "state" }>, at: Millis, now: Millis): readonly GroupEffect[] {
     const early = this.#early.get(message.handoff);
     if (early?.from === from) {
+      const kept = [...this.#early.values()].reduce((sum, { state }) => sum + (state?.message.bundle.length ?? 0), 0);
+      if (early.state || kept + message.bundle.length > earlyBytes) return [tooMany(message)];
       this.#early.set(message.handoff, { ...early, state: { message, at } });
       return [];
     }
@@ -361,7 +365,7 @@ export class Group {
 
   #onDonation(handoff: string, transition: (state: Donation) => GroupStep<Donation>): readonly GroupEffect[] {
     const state = this.#donations.get(handoff);
-    if (!state) return [{ do: "drop", reason: `handoff ${handoff} is not known here` }];
+    if (!state) return [{ do: "drop", reason: "about a handoff that is not known here" }];
     return this.#storeDonation(transition(state));
   }
 
@@ -382,6 +386,11 @@ export class Group {
     return step.effects;
   }
 
+  /** Nobody would tell when such a binding ends: the client is served through the tunnel, and forgets us by itself. */
+  #noRoomToBind(client: Address): GroupEffect[] {
+    return [{ do: "drop", reason: `the table of bound clients is full (${this.#bound.limit})` }, { do: "unoptimise", client }, { do: "tellMember", member: this.view.contact, message: { kind: "rebindFailed", client, reason: "no room for another bound client", lastSequence: null } }];
+  }
+
   /** A client that comes back while its late packets are still passed on gets them itself from now on (`restore` ends the relay). */
   #endLingering(client: Address): void {
     for (const donation of this.#donations.values()) {
@@ -393,7 +402,7 @@ export class Group {
 
   #onAcceptance(handoff: string, now: Millis, transition: (state: Acceptance) => GroupStep<Acceptance>): readonly GroupEffect[] {
     const state = this.#acceptances.get(handoff);
-    if (!state) return [{ do: "drop", reason: `handoff ${handoff} is not known here` }];
+    if (!state) return [{ do: "drop", reason: "about a handoff that is not known here" }];
     return this.#storeAcceptance(transition(state), now);
   }
 
@@ -422,7 +431,7 @@ export class Group {
   }
 
   #newlyBound(client: Address, bound: Bound, now: Millis): readonly GroupEffect[] {
-    this.#bound.set(client, now + bound.lifetimeSeconds * 1000);
+    if (!this.#bound.set(client, now + bound.lifetimeSeconds * 1000)) return this.#noRoomToBind(client);
     return this.#storeWatch(startWatch(client, bound, now));
   }
 
@@ -475,7 +484,7 @@ export class Group {
       case "early": {
         const early = this.#early.get(id);
         this.#early.delete(id);
-        return early ? [{ do: "drop", reason: `offer for handoff ${id} by ${early.from}, whom the contact has not named` }] : [];
+        return early ? [{ do: "drop", reason: `an offer by ${early.from}, whom the contact has not named` }] : [];
       }
       default:
         this.#expected.delete(id);
