@@ -11,7 +11,7 @@ import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.t
 import { AgentError } from "./agentError.ts";
 import { Answers, type WayOut } from "./answers.ts";
 import { Drops } from "./drops.ts";
-import { forgivingPlane } from "./dataplane/forgivingPlane.ts";
+import { forgivingPlane } from "./forgivingPlane.ts";
 import { HomeAgentRole, type HomePorts } from "./homeAgent/role.ts";
 import { AgentMetrics } from "./metrics/agentMetrics.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";

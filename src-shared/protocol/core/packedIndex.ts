@@ -1,7 +1,7 @@
 /**
  * From keys of a fixed number of bytes to small numbers ("slots") in packed arrays: the index of tables that may hold a million entries.
  * Owners keep their columns in typed arrays by slot and grow them to `capacity`. Hashing is keyed, so that a peer who may choose keys cannot
- * choose collisions. About keyLength + 8 bytes an entry.
+ * choose collisions. Keys have 4 bytes or more: those of a slot that is free hold the next free slot. About keyLength + 8 bytes an entry.
  */
 export class PackedIndex {
   readonly limit: number;
@@ -11,8 +11,7 @@ export class PackedIndex {
   #keys: Uint8Array;
   /** Open addressing with linear probing; slot + 1, 0 for empty. Its length is a power of two. */
   #buckets: Int32Array;
-  /** Slots given back, as a list through this array. */
-  #freeNext: Int32Array;
+  /** The first of the slots that were given back; -1: none. */
   #free = -1;
   #used = 0;
   #size = 0;
@@ -24,7 +23,6 @@ export class PackedIndex {
     this.#seed = seed | 0;
     this.#capacity = Math.min(limit, 16);
     this.#keys = new Uint8Array(this.#capacity * keyLength);
-    this.#freeNext = new Int32Array(this.#capacity);
     this.#buckets = new Int32Array(32);
   }
 
@@ -53,7 +51,7 @@ export class PackedIndex {
     if (this.#size >= this.limit) return -1;
     if (this.#free < 0 && this.#used === this.#capacity) this.#grow();
     const slot = this.#free >= 0 ? this.#free : this.#used++;
-    if (slot === this.#free) this.#free = (this.#freeNext[slot] as number) - 1;
+    if (slot === this.#free) this.#free = this.#nextFree(slot);
     this.#keys.set(key, slot * this.#keyLength);
     this.#place(slot);
     this.#size++;
@@ -75,7 +73,7 @@ export class PackedIndex {
       hole = b;
     }
     this.#buckets[hole] = 0;
-    this.#freeNext[slot] = this.#free + 1;
+    this.#setNextFree(slot, this.#free);
     this.#free = slot;
     this.#size--;
     return slot;
@@ -93,13 +91,23 @@ export class PackedIndex {
 
   /** Bytes of memory in the packed arrays. */
   get bytes(): number {
-    return this.#keys.byteLength + this.#buckets.byteLength + this.#freeNext.byteLength;
+    return this.#keys.byteLength + this.#buckets.byteLength;
+  }
+
+  #nextFree(slot: number): number {
+    const at = slot * this.#keyLength;
+    const [a, b, c, d] = [this.#keys[at], this.#keys[at + 1], this.#keys[at + 2], this.#keys[at + 3]] as [number, number, number, number];
+    return a | (b << 8) | (c << 16) | (d << 24);
+  }
+
+  #setNextFree(slot: number, next: number): void {
+    const at = slot * this.#keyLength;
+    for (let i = 0; i < 4; i++) this.#keys[at + i] = (next >> (8 * i)) & 0xff;
   }
 
   #grow(): void {
     const capacity = Math.min(this.limit, this.#capacity * 2);
     this.#keys = grown(this.#keys, capacity * this.#keyLength);
-    this.#freeNext = grown(this.#freeNext, capacity);
     this.#capacity = capacity;
     let buckets = this.#buckets.length;
     while (buckets * 3 < capacity * 4) buckets *= 2;

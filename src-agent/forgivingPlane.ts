@@ -1,4 +1,4 @@
-import type { DataPlane } from "../ports.ts";
+import type { DataPlane } from "./ports.ts";
 
 /** What is done for one client or one binding: it may fail for want of room, and others must not suffer for it. */
 const perClient: ReadonlySet<PropertyKey> = new Set<keyof DataPlane>(["bind", "unbind", "optimise", "unoptimise", "serve", "unserve", "relay", "unrelay", "hold", "release", "discard"]);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { parseAddress } from "../../src-shared/net/address.ts";
-import type { DataPlane } from "../ports.ts";
+import { parseAddress } from "../src-shared/net/address.ts";
+import type { DataPlane } from "./ports.ts";
 import { forgivingPlane } from "./forgivingPlane.ts";
 
 const X = parseAddress("2001:db8:f::1");
