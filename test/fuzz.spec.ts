@@ -12,7 +12,7 @@ const corpus = join(import.meta.dirname, "fuzz/corpus");
 /** A short run on top of the corpus; the long one is in fuzz/README.md. What carries the data is Linux's, so this is. */
 describe.skipIf(process.platform !== "linux")("fuzzing", () => {
   it("finds nothing in the corpus and a little beyond", { timeout: 240_000 }, async () => {
-    const child = spawn(process.execPath, [run, "--executions", "40000", "--seed", "ci", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [run, "--executions", "40000", "--least", "150", "--seed", "ci", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
     const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
     expect(code, errors.slice(0, 4000)).toBe(0);
     const { total, targets } = JSON.parse(output) as { total: { executions: number }; targets: { target: string; executions: number; edges: number }[] };

@@ -279,7 +279,7 @@ function isAhead(candidate: number, last: number): boolean {
 
 export const correspondent: Target = {
   name: "correspondent",
-  weight: 0.2,
+  weight: 0.08,
   longest: 600,
   // Home test, care-of test, update, the same again, time, the same again, removal.
   seeds: () => [

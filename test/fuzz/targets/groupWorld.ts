@@ -224,7 +224,7 @@ function viewOf(self: string): GroupView {
 
 export const groupWorld: Target = {
   name: "groupWorld",
-  weight: 0.05,
+  weight: 0.02,
   longest: 500,
   // A handoff on a good network; two in a row.
   seeds: () => [Uint8Array.from([0, 0, 0, 0, 0, 1, 0, 0]), Uint8Array.from([1, 0, 0, 0, 0, 1, 0, 0, 4, 0, 0, 4, 0, 0, 4, 0, 0, 4, 0, 0, 0, 0, 2, 1, 0]), Uint8Array.from([0, 3, 0, 0, 0, 1, 0, 0])],

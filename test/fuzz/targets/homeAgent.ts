@@ -170,7 +170,7 @@ class World {
 
 export const homeAgent: Target = {
   name: "homeAgent",
-  weight: 0.15,
+  weight: 0.05,
   longest: 500,
   seeds: () => [Uint8Array.from([0, 5, 0, 0, 130, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 40, 5, 1, 0, 131]), Uint8Array.from([1, 5, 0, 0, 130, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 2, 3, 0])],
   run: (input) => {

@@ -186,7 +186,7 @@ class World {
 
 export const member: Target = {
   name: "member",
-  weight: 0.2,
+  weight: 0.08,
   longest: 600,
   seeds: () => [
     // A handoff at the contact; an offer at the acceptor.

@@ -47,7 +47,7 @@ const bare: TcpSnapshot = { ...tcp, scales: null, timestamp: null, sackPermitted
 
 const snapshot: Target = {
   name: "snapshot",
-  weight: 8,
+  weight: 15,
   longest: 300,
   seeds: () => [tcp, bare].map((s) => Uint8Array.from(encodeSnapshot(s))),
   run: (input) => {
@@ -58,7 +58,7 @@ const snapshot: Target = {
 
 const bundle: Target = {
   name: "bundle",
-  weight: 8,
+  weight: 12,
   longest: 700,
   seeds: () => {
     const entries: readonly BundleEntry[] = [
@@ -75,7 +75,7 @@ const bundle: Target = {
 
 const envelope: Target = {
   name: "envelope",
-  weight: 3,
+  weight: 8,
   longest: 100,
   seeds: () => [Uint8Array.from(encodeEnvelope({ pending: Uint8Array.of(1), endWanted: true, closeWanted: false, peerEndSeen: true, application: Uint8Array.of(2, 3) }))],
   run: (input) => {
@@ -87,7 +87,7 @@ const envelope: Target = {
 /** First datagrams on a service's socket, in both directions. */
 const adapter: Target = {
   name: "adapterMessages",
-  weight: 2,
+  weight: 8,
   longest: 400,
   seeds: () =>
     [
@@ -121,7 +121,7 @@ const adapter: Target = {
 /** Addresses and prefixes as texts. */
 const addresses: Target = {
   name: "addresses",
-  weight: 5,
+  weight: 10,
   longest: 60,
   seeds: () => ["2001:db8::1", "::", "::ffff:1.2.3.4", "fe80::1", "1:2:3:4:5:6:7:8", "2001:db8::/32", "::/0"].map(bytesOf),
   run: (input) => {
@@ -139,7 +139,7 @@ const addresses: Target = {
 /** A home agent's file of what must outlive it. */
 const savedHome: Target = {
   name: "savedHome",
-  weight: 2,
+  weight: 6,
   longest: 400,
   seeds: () => {
     const registered = { ...newHomeAgent(service, 0), newestSpi: 300, newestTimestamp: 5n, phase: "registered" as const, careOf: parseAddress("2001:db8::a"), sequence: 4, expiresAt: 90_000, spi: 300 };

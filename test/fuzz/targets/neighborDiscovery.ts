@@ -22,6 +22,7 @@ const examples: readonly NeighborPacket[] = [
 /** A link: the first byte says what the home agent was doing and when, the rest is a packet that arrives. */
 export const neighborDiscovery: Target = {
   name: "neighborDiscovery",
+  weight: 5,
   longest: 300,
   seeds: () => examples.flatMap((packet) => [0, 1, 2, 3, 4].map((i) => new Uint8Array([i * 17, ...encodeNeighbor(packet)]))),
   repair: (input, random) => (random.below(8) === 0 ? input : new Uint8Array([input[0] ?? 0, ...withChecksum(input.slice(1))])),

@@ -106,7 +106,7 @@ class World {
 
 export const registration: Target = {
   name: "registration",
-  weight: 0.1,
+  weight: 0.04,
   longest: 400,
   seeds: () => [Uint8Array.from([3, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 1, 0, 0, 0, 0, 0, 6, 2, 0, 2])],
   run: (input) => {

@@ -54,7 +54,7 @@ const linkMessages: readonly LinkMessage[] = [
 /** Frames between members: whatever a member sends, however it is cut up. */
 const members: Target = {
   name: "memberFrames",
-  weight: 8,
+  weight: 3,
   longest: 700,
   seeds: () => [...linkMessages.map((m) => prefixed(128, ...encodeFrame(m))), prefixed(90, ...linkMessages.slice(3, 8).flatMap((m) => encodeFrame(m)))],
   repair: (input, random) => withLengths(input, random),
@@ -105,7 +105,7 @@ const capture = (): Uint8Array =>
 /** Captures, which come from hosts. */
 const pcapng: Target = {
   name: "pcapng",
-  weight: 10,
+  weight: 6,
   longest: 800,
   seeds: () => [prefixed(120, capture())],
   run: (input) => {
@@ -133,7 +133,7 @@ function copied(block: CaptureBlock): CaptureBlock {
 /** Lines of the control channel: requests with every argument. */
 const control: Target = {
   name: "controlLines",
-  weight: 3,
+  weight: 1,
   longest: 600,
   seeds: () =>
     [
@@ -165,7 +165,7 @@ const control: Target = {
 /** What HTTP clients send: head, then body. */
 const http: Target = {
   name: "httpRequest",
-  weight: 8,
+  weight: 15,
   longest: 600,
   seeds: () =>
     [
@@ -209,7 +209,7 @@ function bodyOf(framing: Parameters<typeof bodyStart>[0], chunks: readonly Buffe
 /** What a service says of a moved HTTP connection: comes from another member. */
 const httpState: Target = {
   name: "httpState",
-  weight: 2,
+  weight: 4,
   longest: 500,
   seeds: () => {
     const head = { method: "GET", target: "/", minor: 1, fields: [["host", "x"]], body: { kind: "none" }, keepAlive: true, expectsContinue: false } as const;

@@ -1,7 +1,7 @@
 import { Frame } from "../../../src-agent/dataplane/userspace/frame.ts";
 import { Tables } from "../../../src-agent/dataplane/userspace/tables.ts";
 import { Translator } from "../../../src-agent/dataplane/userspace/translator.ts";
-import { addressBytes, parseAddress } from "../../../src-shared/net/address.ts";
+import { addressBytes, parseAddress, type Address } from "../../../src-shared/net/address.ts";
 import { encodeIcmp } from "../../../src-shared/protocol/wire/icmp.ts";
 import { Feed } from "../feed.ts";
 import { allowed, must, type Target } from "../target.ts";
@@ -41,7 +41,8 @@ class World {
       self: addressBytes(own),
       selfText: own,
       now: () => this.#now,
-      mayAnswer: () => true,
+      mayTell: () => true,
+      used: () => {},
       toStack: send,
       toWire: send,
       toTunnel: (frame, source, destination, hopLimit) => {
@@ -65,7 +66,7 @@ class World {
       case 0:
         return this.#translator.apply({ do: "client", home: X, client, state: feed.pick([{ kind: "unknown" }, { kind: "served" }, { kind: "held" }, { kind: "relayed", member }] as const), optimised: feed.flag() });
       case 1:
-        return this.#translator.apply({ do: feed.flag() ? "bind" : "tunnel", home: feed.pick([X, Y]), careOf: feed.flag() ? feed.pick(everybody) : null });
+        return this.#setAway(feed.pick([X, Y]), feed.flag() ? feed.pick(everybody) : null);
       case 2:
         this.#now += feed.time();
         return this.#translator.expire();
@@ -74,6 +75,10 @@ class World {
       default:
         return this.#pass(true);
     }
+  }
+
+  #setAway(home: Address, careOf: Address | null): void {
+    this.#translator.apply(this.#feed.flag() ? { do: "bind", home, careOf, slot: 0 } : { do: "tunnel", home, careOf });
   }
 
   #pass(fromWire: boolean): void {
@@ -109,7 +114,7 @@ class World {
     return Frame.of(packet);
   }
 
-  #packet(source: typeof X, destination: typeof X, next: number, payload: Uint8Array): Uint8Array {
+  #packet(source: Address, destination: Address, next: number, payload: Uint8Array): Uint8Array {
     const feed = this.#feed;
     const extended = next === 43 || next === 60 ? Uint8Array.of(feed.pick(protocols), 2, next === 43 ? 2 : 1, 1, 0, 0, next === 43 ? 0 : 0xc9, 16, ...addressBytes(feed.pick(everybody)), ...payload) : payload;
     const packet = new Uint8Array(40 + extended.length);
@@ -123,7 +128,7 @@ class World {
 
 export const translator: Target = {
   name: "translator",
-  weight: 8,
+  weight: 1,
   longest: 500,
   seeds: () => [Uint8Array.from([0, 0, 0, 1, 1, 4, 0, 6, 5, 0, 0]), Uint8Array.from([1, 0, 0, 3, 0, 4, 5, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 4, 2, 0, 0])],
   run: (input) => {

@@ -15,7 +15,7 @@ const answerOverhead = 48;
 /** Signalling as it comes from the network: decoded, or refused with a reason; what is decoded survives encoding. */
 const packets: Target = {
   name: "packet",
-  weight: 30,
+  weight: 20,
   longest: 600,
   seeds: () => randomPackets(7, 40).map((packet) => encodePacket(packet)),
   repair: withChecksum,
@@ -46,7 +46,7 @@ function checkRefusal(decoded: Extract<Decoded, { ok: false }>, input: Uint8Arra
 /** ICMPv6 errors and the packets they quote. */
 const errors: Target = {
   name: "icmp",
-  weight: 10,
+  weight: 8,
   longest: 600,
   seeds: () =>
     randomPackets(9, 12).flatMap((packet, i) => {
