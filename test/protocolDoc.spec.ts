@@ -14,6 +14,13 @@ const rows = table
 const pathOf = (name: string) => (/^(src-|test)/.test(name) ? name : `src-shared/protocol/${name}`);
 const quoted = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] as string);
 
+/** A file with words of one of its tests' names. */
+function isThere(reference: string): boolean {
+  const [file, words] = reference.split(/: (.*)/s) as [string, string];
+  const path = join(root, pathOf(file));
+  return existsSync(path) && readFileSync(path, "utf8").includes(words);
+}
+
 describe("docs/protocol.md", () => {
   it("has rows of four cells", () => {
     expect(rows.length).toBeGreaterThan(50);
@@ -27,14 +34,14 @@ describe("docs/protocol.md", () => {
   });
 
   it("names only tests that exist", () => {
-    const missing = rows
-      .flatMap(([, , , cell]) => quoted(cell))
-      .filter((reference) => {
-        const [file, words] = reference.split(/: (.*)/s) as [string, string];
-        const path = join(root, pathOf(file));
-        return !existsSync(path) || !readFileSync(path, "utf8").includes(words);
-      });
-    expect(missing).toEqual([]);
+    expect(rows.flatMap(([, , , cell]) => quoted(cell)).filter((reference) => !isThere(reference))).toEqual([]);
+  });
+
+  it("and docs/limits.md name only tests that exist", () => {
+    const limits = readFileSync(join(root, "docs/limits.md"), "utf8").split("\n").filter((line) => line.startsWith("| ")).map((line) => line.slice(2, -2).split(" | "));
+    const references = limits.filter((row) => row.length === 4).flatMap((row) => quoted(row[3] as string));
+    expect(references.length).toBeGreaterThan(10);
+    expect(references.filter((reference) => !isThere(reference))).toEqual([]);
   });
 
   it("gives every rule a file or says that there is none", () => {
