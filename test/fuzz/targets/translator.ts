@@ -87,7 +87,7 @@ class World {
     this.#out = 0;
     this.#outBytes = 0;
     const counted = this.#counted;
-    const holding = this.#translator.holding;
+    const holding = this.#translator.patienceMs >= 0;
     const isError = frame.next === 58;
     try {
       if (fromWire) this.#translator.fromWire(frame);
@@ -100,7 +100,7 @@ class World {
     must(this.#out <= 1, `${this.#out} packets for one`);
     must(this.#outBytes <= length + overhead, "much more goes out than came in");
     // Errors that say nothing to anybody here end silently.
-    const mayVanish = !fromWire || holding || this.#translator.holding || isError;
+    const mayVanish = !fromWire || holding || this.#translator.patienceMs >= 0 || isError;
     if (this.#out === 0 && !mayVanish) must(this.#counted > counted, "lost without a reason");
   }
 
