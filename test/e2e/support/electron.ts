@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { productShell, simulatedShell } from "./build-shells.ts";
@@ -36,12 +39,18 @@ export function startProduct(person: Person): Promise<ElectronApp> {
 
 async function start(args: readonly string[], environment: NodeJS.ProcessEnv, wrap: readonly string[]): Promise<ElectronApp> {
   const port = await freePort();
+  const profile = mkdtempSync(join(tmpdir(), "electron-stand-in-"));
   const [program, ...rest] = [...wrap, process.execPath, ...args] as [string, ...string[]];
   // The channel tells the stand-in when this process ends, however it does.
-  const child = spawn(program, rest, { stdio: ["ignore", "inherit", "pipe", "ipc"], env: { ...environment, STAND_IN_PORT: String(port) } });
+  const child = spawn(program, rest, { stdio: ["ignore", "inherit", "pipe", "ipc"], env: { ...environment, STAND_IN_PORT: String(port), STAND_IN_PROFILE: profile } });
   const defects: string[] = [];
   child.stderr?.setEncoding("utf8").on("data", (text: string) => defects.push(...text.split("\n").filter((line) => line.trim() !== "" && !line.includes("ExperimentalWarning") && !line.includes("--trace-warnings"))));
-  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const exit = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  // Its Chromium ends with it, but a moment later.
+  const ended = exit.then(async (code) => {
+    await rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    return code;
+  });
   const kill = async () => {
     child.kill("SIGKILL");
     await ended;
