@@ -64,6 +64,7 @@ export async function formGroup(group: GroupDefinition, epoch: number, hosts: Gr
     };
     await Promise.all(group.members.filter((name) => name !== group.contact).map(join));
     await join(group.contact);
+    standing.hurry();
     await standing.reached;
   } catch (error) {
     await dissolveGroup(group, hosts).catch(() => {});
@@ -85,14 +86,16 @@ export async function dissolveGroup(group: Pick<GroupDefinition, "id" | "homeAdd
   if (failed) throw failed.reason;
 }
 
-/** Watches the events for the moment at which X is registered and every member has a link to every other. */
-function watchStanding(group: GroupDefinition, hosts: GroupHosts): { readonly reached: Promise<void>; readonly end: () => void } {
+/** Watches the events for the moment at which X is registered and every member has a link to every other; from `hurry` on, when all have joined, not for longer than the limit. */
+function watchStanding(group: GroupDefinition, hosts: GroupHosts): { readonly reached: Promise<void>; readonly hurry: () => void; readonly end: () => void } {
   const missing = new Set<string>([`registration of ${group.homeAddress}`]);
   for (const a of group.members) for (const b of group.members) if (a !== b) missing.add(`link ${a} to ${b}`);
   let refusal = "";
   let end = (): void => {};
+  let hurry = (): void => {};
   const reached = new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(notStanding(group.id, [...missing], refusal)), formingLimitMs);
+    let timer: NodeJS.Timeout | undefined;
+    hurry = () => (timer = setTimeout(() => reject(notStanding(group.id, [...missing], refusal)), formingLimitMs));
     const stop = hosts.onEvent((host, { body }) => {
       if (body.type === "homeRegistered" && host === group.contact) missing.delete(`registration of ${group.homeAddress}`);
       if (body.type === "homeRegistrationFailed" && host === group.contact) refusal = body.reason;
@@ -105,7 +108,7 @@ function watchStanding(group: GroupDefinition, hosts: GroupHosts): { readonly re
     };
   });
   reached.catch(() => {}); // joining may fail first
-  return { reached, end: () => end() };
+  return { reached, hurry: () => hurry(), end: () => end() };
 }
 
 function notStanding(id: string, missing: readonly string[], refusal: string): Problem {
