@@ -7,7 +7,7 @@ const columnWidth = 150;
 const left = 66;
 const top = 58;
 const bodyHeight = 400;
-const stepsWidth = 420;
+const stepsWidth = 470;
 const rowHeight = 17;
 
 /** The drawing's labels are the protocol's abbreviations; the legend of the section spells them out. */

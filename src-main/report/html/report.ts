@@ -109,7 +109,7 @@ function servedText(served: RunSummary["clientsServed"]): string {
 
 function handoffTable(handoffs: readonly HandoffRecord[]): Markup {
   const notes = handoffs.some((h) => h.reason !== null || !h.counts);
-  const heads = [[""], ["Id"], ["Client"], ["From → to"], ["Mode"], ["Conns", true], ["Start, s", true], ["Predicted", true], ["Measured", true], ["± clocks", true], ["Frozen", true], ["Client gap", true], ["Gap predicted", true], ["Lost, B", true], ["Doubled, B", true], ...(notes ? [["Note"] as const] : [])] as const;
+  const heads = [[""], ["Id"], ["Client"], ["From → to"], ["Mode"], ["Conns", true], ["Start, s", true], ["Predicted", true], ["Measured", true], ["± clocks", true], ["Frozen", true], ["Client gap", true], ["Gap predicted", true], ["Lost + doubled, B", true], ...(notes ? [["Note"] as const] : [])] as const;
   const rows = handoffs.map((h) => [
     mark(h.ok),
     h.id,
@@ -124,8 +124,7 @@ function handoffTable(handoffs: readonly HandoffRecord[]): Markup {
     figure(h.frozenMs),
     figure(h.clientGapMs),
     figure(h.predictedGapMs),
-    figure(h.bytesLost),
-    figure(h.bytesDuplicated),
+    `${figure(h.bytesLost)} + ${figure(h.bytesDuplicated)}`,
     ...(notes ? [h.reason ?? (h.counts ? "" : "way back, not counted")] : []),
   ]);
   return html`<h2>Handoffs</h2>${table("Milliseconds where no unit stands. Measured is from start to the acceptor's first packet; the gap is the client's, beyond its own rhythm. Latencies in force are in handoffs.csv.", heads, rows)}`;
@@ -140,7 +139,7 @@ function regressionSection(summary: RunSummary): Markup {
   const pointRows = summary.points.map((p) => [p.mode, Object.entries(p.point).map(([name, value]) => `${name} ${value}`).join(", "), p.n, figure(p.predictedMs), figure(p.medianMs), figure(p.medianResidualMs)]);
   return html`<h2>Predicted and measured</h2><div class="pair"><figure>${predictionPlot(summary.handoffs)}<figcaption>Each handoff against its prediction.</figcaption></figure><figure>${cdfPlot(summary.handoffs)}<figcaption>Distribution of the measured times. The values of both are in the table above.</figcaption></figure></div>
 ${fits.length > 0 && table("Least squares over all counted handoffs; in brackets what theory says", [["Mode"], ["Terms"], ["L_CS", true], ["L_SS", true], ["Intercept, ms", true], ["R²", true], ["n", true]], fits)}
-${summary.points.length > 0 && html`<details ${summary.points.length <= 12 && html`open`}><summary>${summary.points.length} ${summary.points.length === 1 ? "point" : "points"}</summary>${table("Median of each point", [["Mode"], ["Point, ms one-way"], ["n", true], ["Predicted, ms", true], ["Median, ms", true], ["Median − predicted, ms", true]], pointRows)}</details>`}`;
+${summary.points.some((p) => Object.keys(p.point).length > 0) && html`<details ${summary.points.length <= 12 && html`open`}><summary>${summary.points.length} ${summary.points.length === 1 ? "point" : "points"}</summary>${table("Median of each point", [["Mode"], ["Point, ms one-way"], ["n", true], ["Predicted, ms", true], ["Median, ms", true], ["Median − predicted, ms", true]], pointRows)}</details>`}`;
 }
 
 function workloadTable(summary: RunSummary): Markup {
