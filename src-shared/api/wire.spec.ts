@@ -40,6 +40,11 @@ describe("frames", () => {
     expect(() => decodeFrame(Buffer.concat([Buffer.from([0, 0, 0, json.length]), json, Buffer.alloc(3)]))).toThrow(FrameError);
   });
 
+  it("find bytes however their mark is spelt", () => {
+    const json = Buffer.from('{"data":{"\\u0024bytes":2}}');
+    expect(decodeFrame(new Uint8Array([0, 0, 0, json.length, ...json, 7, 8]))).toEqual({ data: new Uint8Array([7, 8]) });
+  });
+
   it("do not let content reach a prototype", () => {
     const json = Buffer.from('{"__proto__":{"polluted":1}}');
     const decoded = decodeFrame(Buffer.concat([Buffer.from([0, 0, 0, json.length]), json])) as object;
