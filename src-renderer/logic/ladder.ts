@@ -108,7 +108,7 @@ export function ladderModel(detail: HandoffDetail, height: number, width = 960):
     marks,
     silence: silenceOf(detail, x, y),
     budgetX,
-    nameLength: Math.floor(gap / 8.4),
+    nameLength: Math.floor(gap / 7.6),
     labelX: budgetX + s.budget,
   };
 }

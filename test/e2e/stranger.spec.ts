@@ -38,7 +38,7 @@ describe.skipIf(missing)(`a stranger's path${missing ? ` (skipped: ${missing})` 
     await plan.getByText("CAP_NET_ADMIN").first().waitFor();
     await plan.getByRole("button", { name: "Deploy to 3 hosts" }).click();
     const task = page.getByRole("dialog", { name: "Deploy to 3 hosts" });
-    await task.getByText("done", { exact: true }).first().waitFor();
+    await task.locator("[data-test=task-state]").getByText("done").waitFor();
     expect(await task.getByRole("progressbar").count()).toBeGreaterThanOrEqual(3);
     await task.getByRole("button", { name: "Close" }).last().click();
     await expect.poll(() => page.locator("[data-test=agents-up]").textContent()).toContain("3");

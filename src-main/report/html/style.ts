@@ -38,7 +38,7 @@ svg .line { stroke-width: 1.6; } svg .dash1 { stroke-dasharray: 7 3; } svg .dash
 @media print {
   :root { color-scheme: light; ${light} }
   body { max-width: none; padding: 0; font-size: 10pt; }
-  table { font-size: 7.6pt; } th, td { padding: 1.2pt 3.5pt; } td.wrap { min-width: 0; }
+  table { font-size: 7.2pt; } th, td { padding: 1.2pt 3pt; } th { white-space: normal; } caption { max-width: 100%; } td.wrap { min-width: 0; }
   thead { display: table-header-group; } tr, figure, svg { break-inside: avoid; } h2, caption { break-after: avoid; }
   details:not([open]) { display: none; } details { break-inside: avoid; border: 0; padding: 0; } details:has(pre) { break-inside: auto; }
   .scroll { overflow: visible; } .pair { grid-template-columns: 1fr 1fr; } pre { white-space: pre-wrap; font-size: 7.5pt; } tbody tr:nth-child(even), pre { background: none; }
