@@ -143,7 +143,8 @@ export function onNotCapable(state: ContactClient, cookie: Uint8Array | null, vi
 }
 
 function plainFor(state: ContactClient, ms: Millis, now: Millis): ContactClient {
-  return { ...state, capability: "plain", grant: null, retryAt: now + ms };
+  // Its binding, if it still has one, is left to its end: nothing could refresh it.
+  return { ...state, capability: "plain", grant: null, refreshAt: Infinity, retryAt: now + ms };
 }
 
 /** §11.7.4: the client asks for a refresh, through the home tunnel and unsigned. Heeded for a binding that is wanted, at a limited rate. */

@@ -51,6 +51,25 @@ describe("a contact", () => {
     }
   });
 
+  it("does not spin on a bound client that is said to have no Mobile IPv6", () => {
+    const answering = (effects: readonly GroupEffect[], at: number): void => {
+      for (let sent = effects.find((e) => e.do === "send"); sent; ) {
+        const answer = statelessAnswer(sent.packet, k.view);
+        sent = k.input({ kind: "packet", packet: answer, mobilityHeader: encodeMobilityHeader(answer.message), at }, at).find((e) => e.do === "send");
+      }
+    };
+    answering(k.input({ kind: "optimise", client, request: "r" }, 0), 0);
+    // The refresh is due, and its home test is answered by an error.
+    let at = 0;
+    for (let probing = false; !probing; probing = k.input({ kind: "wake" }, at).some((e) => e.do === "send")) at = k.nextWake() as number;
+    k.input({ kind: "notCapable", client, cookie: null }, at);
+    let woken = 0;
+    for (let next = k.nextWake(); next !== null && next < 419_000; next = k.nextWake()) {
+      k.input({ kind: "wake" }, next);
+      expect(++woken).toBeLessThan(10);
+    }
+  });
+
   it("asks a client that refuses every update twice, and then again after a minute", () => {
     const homeTests: number[] = [];
     let effects = k.input({ kind: "optimise", client, request: "r" }, 0);
