@@ -5,8 +5,9 @@ const slow = ["dataplaneHost", "cli", "labLife", "app-fleet", "hostile"].map((na
 /** In an emulated machine (test/long/stockKernel.spec.ts) everything takes ten times as long. */
 const patience = process.env["EMULATED"] ? 10 : 1;
 const expect = { poll: { timeout: 1000 * patience } };
-/** What continuous integration has time for. */
+/** What continuous integration has time for: a whole run, a whole tour, hosts in a virtual machine. */
 const sample = Boolean(process.env["LONG_SAMPLE"]);
+const sampled = ["quickstart", "tour", "vm"].map((name) => `test/long/${name}.spec.ts`);
 
 /**
  * Three projects, by what they need: `unit` runs anywhere; `net` wants Linux, namespaces and real packets, so its files run one at a time;
@@ -18,7 +19,7 @@ export default defineConfig({
     projects: [
       { test: { name: "unit", include: ["src-*/**/*.spec.ts", "test/*.spec.ts", "test/scenario/**/*.spec.ts"] } },
       { test: { name: "net", include: ["test/net/**/*.spec.ts"], exclude: slow, fileParallelism: false, expect, testTimeout: 120_000 * patience, hookTimeout: 120_000 * patience } },
-      { test: { name: "long", include: ["test/long/**/*.spec.ts", ...(sample ? [] : slow)], fileParallelism: false, expect, testTimeout: 2_400_000, hookTimeout: 120_000 * patience } },
+      { test: { name: "long", include: sample ? sampled : ["test/long/**/*.spec.ts", ...slow], fileParallelism: false, expect, testTimeout: 2_400_000, hookTimeout: 120_000 * patience } },
     ],
   },
 });

@@ -15,16 +15,12 @@ const all: readonly { readonly spec: string; readonly only: string; readonly lea
   { spec: "test/net/dataplaneHost.spec.ts", only: "data plane kernel|the kernel.s own", least: 29 },
 ];
 
-/** What continuous integration has time for. */
-const sample: typeof all = [{ spec: "test/net/kernelPlane.spec.ts", only: "kernel ebpf sends", least: 2 }];
-const specs = process.env["LONG_SAMPLE"] ? sample : all;
-
 interface Report {
   readonly testResults: readonly { readonly message: string; readonly assertionResults: readonly { readonly fullName: string; readonly status: string; readonly failureMessages?: readonly string[] }[] }[];
 }
 
 describe.skipIf(unable)("a stock Debian kernel, which does Mobile IPv6 itself", () => {
-  it.each(specs)("passes $spec $only", async ({ spec, only, least, retries = 0 }) => {
+  it.each(all)("passes $spec $only", async ({ spec, only, least, retries = 0 }) => {
     const vitest = `'${process.execPath}' node_modules/vitest/vitest.mjs run --project net --project long --retry=${retries} --reporter=json --outputFile=/run/report.json ${spec} -t '${only}'`;
     const { code, output } = await runUnderStockKernel(`${vitest} >/dev/null; echo; echo "report $(cat /run/report.json)"`, { environment: { EMULATED: "1", NODE_COMPILE_CACHE: "/run/compiled" }, limitMs: 2_300_000 });
     const line = output.split("\n").find((text) => text.startsWith("report "));
