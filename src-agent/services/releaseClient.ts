@@ -37,8 +37,9 @@ export function freezeAll(taken: readonly Taken[], now: () => number, onFrozen: 
   const stood: Standstill[] = [];
   try {
     for (current of taken) stood.push(freeze(current.connection.fd));
-    const frozenAt = now();
     onFrozen();
+    // Read when the word of it has left: that packet is what others can hold the time against.
+    const frozenAt = now();
     for (const [i, standstill] of stood.entries()) {
       current = taken[i] as Taken;
       const tcp = dump(current.connection.fd, current.connection, standstill);
