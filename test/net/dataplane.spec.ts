@@ -167,6 +167,8 @@ describe.each(able)("data plane $kind $attach", ({ kind, attach }) => {
     await scene.plane("k").call("optimise", X, scene.address.c);
     await scene.plane("c").call("bind", X, scene.address.k);
     const before = await scene.counters("h");
+    const used = (): Promise<unknown> => scene.plane("c").call("takeUse", X);
+    expect(await used()).toBe(false);
     const size = megabytes(20);
     expect(scene.fetch(size)).toBe(pattern(size));
     expect(scene.put(size)).toBe(pattern(size));
@@ -176,6 +178,11 @@ describe.each(able)("data plane $kind $attach", ({ kind, attach }) => {
     expect(h.tunnelledIn.bytes - before.tunnelledIn.bytes).toBeLessThan(10_000);
     expect(c.translatedIn.bytes).toBeGreaterThan(20_000_000);
     expect(c.translatedOut.bytes).toBeGreaterThan(20_000_000);
+    // Once for each question, and not for a binding that is gone.
+    expect([await used(), await used()]).toEqual([true, false]);
+    scene.fetch("1000");
+    await scene.plane("c").call("unbind", X);
+    expect(await used()).toBe(false);
   });
 
   it("puts on the wire what an independent decoder takes for a Home Address option and a type 2 routing header", async () => {
