@@ -251,16 +251,16 @@ export class GroupRuntime {
     const { handoff, client } = effect;
     try {
       const drained = effect.drain ? await connections.drain(home, client, drainLimitMs) : { ms: 0 };
-      let offered: (() => void) | null = null;
+      let said: (() => void) | null = null;
       const released = await connections.release(home, client, {
         // From here on nothing of the client's is lost to sockets that do not listen any more.
         beforeFreeze: () => {
           this.#elsewhere.add(client);
           plane.relay(home, client, effect.relayTo);
         },
-        onFrozen: () => (offered = this.#offer(effect)),
+        onFrozen: () => (said = this.#say(effect)),
       });
-      (offered as (() => void) | null)?.();
+      (said as (() => void) | null)?.();
       this.#released.set(handoff, released);
       this.#input({ kind: "collected", handoff, client, bundle: released.bundle, connections: released.connections, frozenAt: released.frozenAt, drainMs: drained.ms });
       // Unless they have been taken up again, because nobody waited for them any more.
@@ -271,12 +271,12 @@ export class GroupRuntime {
     }
   }
 
-  /** Sends a donor's offer; returns what tells of it, for when there is time. */
-  #offer({ offer }: Extract<GroupEffect, { do: "collect" }>): () => void {
+  /** Sends a donor's word of the freeze; returns what tells of it, for when there is time. */
+  #say({ word }: Extract<GroupEffect, { do: "collect" }>): () => void {
     const at = this.#ports.clock.mono();
     // Without a link the state will not go either, and that is noticed.
-    this.#ports.tellMember(offer.member, offer.message);
-    return this.#marker(offer.mark, at);
+    this.#ports.tellMember(word.member, word.message);
+    return word.mark ? this.#marker(word.mark, at) : () => {};
   }
 
   async #reinstate(handoff: string, client: Address): Promise<void> {

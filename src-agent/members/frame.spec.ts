@@ -10,11 +10,13 @@ const offer: LinkMessage = {
   mode: "full",
   lease: { next: 65530, last: 1 },
   grant: { token: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), nonceIndex: 7, ageMs: 12.5 },
+  early: true,
 };
 const state: LinkMessage = { kind: "state", handoff: "h1", client, connections: 2, drainMs: 0, bundle: Uint8Array.from({ length: 3000 }, (_, i) => i & 0xff) };
 const messages: readonly LinkMessage[] = [
   { kind: "ping", nonce: 1 },
   offer,
+  { kind: "frozen", handoff: "h1", client },
   state,
   { kind: "accepted", handoff: "h1", client, sequence: null, lifetimeSeconds: 0, connections: 1, drainMs: 3, bytes: 10 },
   { kind: "bindingLost", client, why: "noData" },

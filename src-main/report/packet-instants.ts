@@ -45,7 +45,7 @@ export function packetInstants(facts: CaptureFacts, place: HandoffPlace, address
     const homeTest = homeTestInit && seen(contact, "in", "homeTest", homeTestInit.at, careOfTestInit?.at ?? until);
     Object.assign(found, present({ homeTestInit, homeTest }));
   }
-  if (careOfTestInit) Object.assign(found, stateInstants(facts, place, addresses, from, careOfTestInit.at));
+  if (careOfTestInit) Object.assign(found, stateInstants(facts, place, addresses, { from, careOfTestInit: careOfTestInit.at, update: update?.at ?? until }));
   return found;
 }
 
@@ -68,20 +68,20 @@ function firstDeparture(facts: CaptureFacts, member: string, client: Address, fr
 }
 
 /**
- * The state crosses the member link inside TLS: the last segment from D that reached A before A's Care-of Test Init ends it. The donor says at
- * the freeze that it freezes and then sends the state, so both instants are departures of segments from D to A; told times choose among them.
+ * The offer crosses the member link inside TLS: the last segment from D that reached A before A's Care-of Test Init ends it. The freeze is a departure of a
+ * segment from D to A too: in `prepared` the offer's own, in `full` a later one, which A awaits before its Binding Update. Told times choose among them.
  */
-function stateInstants(facts: CaptureFacts, place: HandoffPlace, addresses: ReadonlyMap<string, Address>, from: number, careOfTestInitAt: number): PacketInstants {
+function stateInstants(facts: CaptureFacts, place: HandoffPlace, addresses: ReadonlyMap<string, Address>, { from, careOfTestInit, update }: { readonly from: number; readonly careOfTestInit: number; readonly update: number }): PacketInstants {
   const source = addresses.get(place.donor);
   const destination = addresses.get(place.acceptor);
   const between = (link: LinkFact) => link.source === source && link.destination === destination;
-  const arrived = facts.links.filter((link) => between(link) && link.host === place.acceptor && link.direction === "in" && link.at >= from && link.at <= careOfTestInitAt).at(-1);
-  const left = facts.links.filter((link) => between(link) && link.host === place.donor && link.direction === "out" && link.at >= from && link.at <= (arrived?.at ?? careOfTestInitAt) + slackMs);
+  const arrived = facts.links.filter((link) => between(link) && link.host === place.acceptor && link.direction === "in" && link.at >= from && link.at <= careOfTestInit).at(-1);
+  const left = facts.links.filter((link) => between(link) && link.host === place.donor && link.direction === "out" && link.at >= from && link.at <= update);
   // Segments are cut anew on their way (offloads), so the last one is matched by where it ends in the stream.
   const end = arrived && (arrived.sequence + arrived.length) >>> 0;
   const lastIndex = left.findLastIndex((link) => arrived && link.ports === arrived.ports && (link.sequence + link.length) >>> 0 === end);
-  const candidates = lastIndex < 0 ? left : left.slice(0, lastIndex + 1);
-  return { ...present({ stateReceived: arrived }), ...present({ frozen: nearest(candidates, place.told.frozen), stateSent: nearest(candidates, place.told.stateSent) }) };
+  const offer = lastIndex < 0 ? left : left.slice(0, lastIndex + 1);
+  return { ...present({ stateReceived: arrived }), ...present({ frozen: nearest(place.mode === "full" ? left : offer, place.told.frozen), stateSent: nearest(offer, place.told.stateSent) }) };
 }
 
 function nearest(links: readonly LinkFact[], told: number | undefined): LinkFact | undefined {

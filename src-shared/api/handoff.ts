@@ -13,7 +13,7 @@ export const handoffStep = z.enum([
   "homeTestInit", // K: HoTI sent (full)
   "homeTest", // K: HoT received (full)
   "frozen", // D: the client's connections stand still
-  "stateSent", // D: connections and tokens handed to the member link
+  "stateSent", // D: the right to bind the client, home token included, handed to the member link; in `full` before the freeze
   "stateReceived", // A
   "careOfTestInit", // A: CoTI sent
   "careOfTest", // A: CoT received

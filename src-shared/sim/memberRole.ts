@@ -93,8 +93,8 @@ export class MemberRole implements Role {
         plane.relay(home, effect.client, effect.relayTo);
         this.sessions.delete(effect.client);
         this.#leaving.set(effect.handoff, session);
-        const { member, message, mark } = effect.offer;
-        return [{ do: "tellMember", member, message }, told(mark), ...this.#give({ kind: "collected", handoff: effect.handoff, client: effect.client, bundle: packed(session), connections: 1, frozenAt: now, drainMs: 0 }, now)];
+        const { member, message, mark } = effect.word;
+        return [{ do: "tellMember", member, message }, ...(mark ? [told(mark)] : []), ...this.#give({ kind: "collected", handoff: effect.handoff, client: effect.client, bundle: packed(session), connections: 1, frozenAt: now, drainMs: 0 }, now)];
       }
       case "forget":
         this.#leaving.delete(effect.handoff);

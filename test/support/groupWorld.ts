@@ -25,6 +25,8 @@ export class GroupWorld {
   /** What the client's sockets at a member know of the path: by default, that all is well. */
   transport: (member: string) => Transport = () => ({ connections: 1, rttMs: 10, ackAgeMs: 0, unacknowledged: false });
   refuseRestore: string | null = null;
+  /** Services let go only when told to, by `letGo` or `cling`. */
+  slowServices = false;
   readonly log: string[] = [];
   readonly effects: [string, GroupEffect][] = [];
   readonly answers = new Map<string, string>();
@@ -33,6 +35,7 @@ export class GroupWorld {
   readonly updates: number[] = [];
   readonly updateTimes: number[] = [];
   readonly #queue: (() => void)[] = [];
+  readonly #collecting: { readonly member: string; readonly effect: Extract<GroupEffect, { do: "collect" }> }[] = [];
   #seed = 1;
   readonly random = (length: number): Uint8Array => Uint8Array.from({ length }, () => (this.#seed = (this.#seed * 48271) % 0x7fffffff) & 0xff);
 
@@ -77,6 +80,23 @@ export class GroupWorld {
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) next();
   }
 
+  /** The services of members let go now. */
+  letGo(): void {
+    for (const { member, effect } of this.#collecting.splice(0)) this.#collect(member, effect);
+    this.drain();
+  }
+
+  /** They will not. */
+  cling(reason: string): void {
+    for (const { member, effect } of this.#collecting.splice(0)) this.#later(member, { kind: "notCollected", handoff: effect.handoff, reason });
+    this.drain();
+  }
+
+  #collect(member: string, effect: Extract<GroupEffect, { do: "collect" }>): void {
+    this.#perform(member, { do: "tellMember", ...effect.word });
+    this.#later(member, { kind: "collected", handoff: effect.handoff, client: effect.client, bundle: Uint8Array.of(9), connections: 2, frozenAt: this.now, drainMs: 0 });
+  }
+
   /** How the client was said to be served, and why. */
   served(): string[] {
     return this.effects.flatMap(([, e]) => (e.do === "tell" && e.event.type === "clientServed" ? [`${String(e.event["how"])} by ${String(e.event["member"])}: ${String(e.event["why"])}`] : []));
@@ -110,8 +130,8 @@ export class GroupWorld {
         this.#later(effect.member, { kind: "member", from: member, message: effect.message, at: this.now });
         return;
       case "collect":
-        this.#perform(member, { do: "tellMember", ...effect.offer });
-        this.#later(member, { kind: "collected", handoff: effect.handoff, client: effect.client, bundle: Uint8Array.of(9), connections: 2, frozenAt: this.now, drainMs: 0 });
+        if (this.slowServices) this.#collecting.push({ member, effect });
+        else this.#collect(member, effect);
         return;
       case "askTransport":
         this.#later(member, { kind: "transport", client: effect.client, transport: this.transport(member) });

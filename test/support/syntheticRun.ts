@@ -148,12 +148,13 @@ class World {
       instants.homeTest = at;
       at += own;
     }
-    instants.frozen = at;
-    this.#link(at, 40, L_DA);
-    const frozenAt = at;
-    at += own;
+    // The offer, and the freeze: together in `prepared`; the state comes behind.
     instants.stateSent = at;
-    this.#link(at, 700, L_DA);
+    this.#link(at, 300, L_DA);
+    const frozenAt = mode === "full" ? at + own : at;
+    instants.frozen = frozenAt;
+    if (mode === "full") this.#link(frozenAt, 40, L_DA);
+    this.#link(frozenAt + own, 700, L_DA);
     at += L_DA;
     instants.stateReceived = at;
     const exchange = (asked: HandoffStepName, answered: HandoffStepName, ask: MobilityPacket["message"], answer: MobilityPacket["message"]) => {
@@ -316,7 +317,7 @@ function tcp(source: number, destination: number, sequence: number, acknowledgem
 /** What a synthetic handoff must measure, ms: the prediction plus the nodes' own time. */
 export function syntheticMeasured({ mode, latencies }: SyntheticHandoff, processing = 0.2): number {
   const steps = predictedSteps(mode, { ...latencies, L_KD: 0 });
-  const pauses = mode === "full" ? 5 : 4;
+  const pauses = mode === "full" ? 4 : 3;
   return steps.reduce((sum, step) => sum + step.predictedMs, 0) + pauses * processing;
 }
 

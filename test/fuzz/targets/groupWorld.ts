@@ -155,9 +155,9 @@ class World {
         this.#underWay.push({ to: effect.member, from: name, message: effect.message, by: this.now + promptMs });
         return;
       case "collect": {
-        const { handoff, client, offer } = effect;
+        const { handoff, client, word } = effect;
         const { live } = this.#client(client);
-        this.#underWay.push({ to: offer.member, from: name, message: offer.message, by: this.now + promptMs });
+        this.#underWay.push({ to: word.member, from: name, message: word.message, by: this.now + promptMs });
         const good: GroupInput = { kind: "collected", handoff, client, bundle: Uint8Array.of(1), connections: 1, frozenAt: this.now, drainMs: 0 };
         this.#completions.push({ member: name, good, bad: { kind: "notCollected", handoff, reason: "cannot move" }, can: () => live.has(name), effect: () => live.delete(name) });
         return;

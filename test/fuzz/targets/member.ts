@@ -87,7 +87,8 @@ class World {
     return feed.pick<MemberMessage>([
       { kind: "take", handoff, client, acceptor: feed.pick(names), mode: feed.pick(modes), drain: feed.flag(), lease, grant: given },
       { kind: "expect", handoff, client, donor: feed.pick(names) },
-      { kind: "offer", handoff, client, mode: feed.pick(modes), lease, grant: given },
+      { kind: "offer", handoff, client, mode: feed.pick(modes), lease, grant: given, early: feed.flag() },
+      { kind: "frozen", handoff, client },
       { kind: "state", handoff, client, connections: 1, drainMs: 0, bundle: Uint8Array.of(1) },
       { kind: "withdrawn", handoff, client },
       { kind: "accepted", handoff, client, sequence: feed.flag() ? 1 : null, lifetimeSeconds: feed.pick([420, 0, 1e9]), connections: 1, drainMs: 0, bytes: 1 },

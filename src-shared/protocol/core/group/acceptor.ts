@@ -1,6 +1,6 @@
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type Bound, type MarkStep } from "./binding.ts";
+import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, releaseBinding, startBinding, type Binding, type Bound, type MarkStep } from "./binding.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { MemberMessage } from "./memberMessage.ts";
 
@@ -13,6 +13,8 @@ export type Acceptance = HandoffName & { readonly startedAt: Millis; readonly co
         readonly phase: "binding";
         /** Absent for a client without Mobile IPv6: nothing to bind, the contact relays. */
         readonly binding: Binding | null;
+        /** The donor serves no more; what the client sends is for us. */
+        readonly frozen: boolean;
         readonly restored: boolean;
       }
     /** Ours; bound as this says, or not at all. */
@@ -27,10 +29,17 @@ export function onOffer(name: HandoffName, offer: Extract<MemberMessage, { kind:
   const received: GroupEffect = { do: "mark", ...name, step: "stateReceived", at: receivedAt };
   const keep: GroupEffect = { do: "hold", client: name.client };
   const common = { ...name, startedAt: now, connections: 0, bytes: 0, drainMs: 0 };
-  if (!offer.grant) return { state: { ...common, phase: "binding", binding: null, restored: false }, effects: [received, keep] };
+  if (!offer.grant) return { state: { ...common, phase: "binding", binding: null, frozen: true, restored: false }, effects: [received, keep] };
   // The test goes out at once: it travels while the connections are still on their way.
-  const binding = startBinding(name.client, offer.lease, offer.grant, view, now, random, markOf(name));
-  return { state: { ...common, phase: "binding", binding: binding.state, restored: false }, effects: [received, ...binding.effects, keep] };
+  const binding = startBinding(name.client, offer.lease, offer.grant, view, now, random, { mark: markOf(name), held: offer.early });
+  return { state: { ...common, phase: "binding", binding: binding.state, frozen: !offer.early, restored: false }, effects: [received, ...binding.effects, ...(offer.early ? [] : [keep])] };
+}
+
+/** The donor serves no more: the client may be bound to us, and what it sends is for us. */
+export function onFrozen(state: Acceptance, view: GroupView, now: Millis): GroupStep<Acceptance> {
+  if (state.phase !== "binding" || !state.binding || state.frozen) return { state, effects: [{ do: "drop", reason: "word of a freeze not awaited" }] };
+  const { state: binding, effects } = releaseBinding(state.binding, view, now, markOf(state));
+  return { state: { ...state, startedAt: now, binding, frozen: true }, effects: [...effects, { do: "hold", client: state.client }] };
 }
 
 /** The connections have arrived. */
@@ -43,7 +52,12 @@ export function onState(state: Acceptance, message: Extract<MemberMessage, { kin
 /** The donor keeps the client after all. It tells the contact itself. */
 export function onWithdrawn(state: Acceptance): GroupStep<Acceptance> {
   if (state.phase !== "binding") return { state, effects: [{ do: "drop", reason: "withdrawn too late" }] };
-  return { state: { ...nameOf(state), ...figures(state), phase: "refused" }, effects: [{ do: "abandon", handoff: state.handoff, client: state.client }] };
+  return { state: { ...nameOf(state), ...figures(state), phase: "refused" }, effects: abandoned(state) };
+}
+
+/** What the client sends is kept from the freeze on only. */
+function abandoned(state: Extract<Acceptance, { phase: "binding" }>): GroupEffect[] {
+  return state.frozen ? [{ do: "abandon", handoff: state.handoff, client: state.client }] : [];
 }
 
 export function onRestored(state: Acceptance, view: GroupView): GroupStep<Acceptance> {
@@ -111,12 +125,12 @@ function settle(state: Extract<Acceptance, { phase: "binding" }>, effects: reado
   };
 }
 
-function refuse(state: Acceptance, effects: readonly GroupEffect[], at: string, reason: string, lastSequence: number | null): GroupStep<Acceptance> {
+function refuse(state: Extract<Acceptance, { phase: "binding" }>, effects: readonly GroupEffect[], at: string, reason: string, lastSequence: number | null): GroupStep<Acceptance> {
   const message: MemberMessage = { kind: "refused", handoff: state.handoff, client: state.client, step: at, reason, lastSequence };
   // Only the donor hears of it: it takes the client back first and then tells the contact.
   return {
     state: { ...nameOf(state), ...figures(state), phase: "refused" },
-    effects: [...effects, { do: "abandon", handoff: state.handoff, client: state.client }, { do: "tellMember", member: state.donor, message }],
+    effects: [...effects, ...abandoned(state), { do: "tellMember", member: state.donor, message }],
   };
 }
 

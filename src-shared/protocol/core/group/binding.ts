@@ -11,7 +11,9 @@ import type { HomeGrant, SequenceLease } from "./memberMessage.ts";
  * says who ran the test). Used by the acceptor of a handoff and by whoever refreshes.
  */
 export type Binding = { readonly client: Address; readonly lease: SequenceLease; readonly homeToken: Uint8Array; readonly homeNonceIndex: number; readonly startedAt: Millis } & (
-  | { readonly phase: "careOfTest"; readonly probe: CareOfProbe }
+  /** `held`: no update before `release`, because somebody else still serves the client. */
+  | { readonly phase: "careOfTest"; readonly probe: CareOfProbe; readonly held: boolean }
+  | { readonly phase: "tested"; readonly careOfToken: Uint8Array; readonly careOfNonceIndex: number }
   | { readonly phase: "update"; readonly careOfToken: Uint8Array; readonly careOfNonceIndex: number; readonly sequence: number; readonly tries: number; readonly sentAt: Millis; readonly retryAt: Millis }
   /** `rttMs`: from the last transmission of the update to its acknowledgement. */
   | { readonly phase: "bound"; readonly sequence: number; readonly lifetimeSeconds: number; readonly rttMs: Millis }
@@ -28,7 +30,7 @@ export interface BindingStep {
 
 /** When `bindingTimer` must be called; undefined when nothing is awaited. */
 export function bindingWake(state: Binding): Millis | undefined {
-  if (state.phase === "bound" || state.phase === "failed") return undefined;
+  if (state.phase === "tested" || state.phase === "bound" || state.phase === "failed") return undefined;
   const retryAt = state.phase === "careOfTest" ? state.probe.retryAt : state.retryAt;
   return Math.min(retryAt, state.startedAt + bindingLimitMs);
 }
@@ -41,10 +43,11 @@ const firstAckTimeoutMs = 1_000;
 /** Marks the instants of a handoff; absent for a refresh. */
 export type MarkStep = (step: "careOfTestInit" | "careOfTest" | "bindingUpdate" | "bindingAcknowledgement", at?: Millis) => Extract<GroupEffect, { do: "mark" }>;
 
-export function startBinding(client: Address, lease: SequenceLease, grant: HomeGrant, view: GroupView, now: Millis, random: Random, mark?: MarkStep): BindingStep {
+export function startBinding(client: Address, lease: SequenceLease, grant: HomeGrant, view: GroupView, now: Millis, random: Random, options: { readonly mark?: MarkStep; readonly held?: boolean } = {}): BindingStep {
+  const { mark, held = false } = options;
   const { probe, packet } = startCareOfTest({ careOf: careOfOf(view), client }, now, random);
   const base = { client, lease, homeToken: grant.token, homeNonceIndex: grant.nonceIndex, startedAt: now };
-  return { state: { ...base, phase: "careOfTest", probe }, effects: [send(packet, mark?.("careOfTestInit"))] };
+  return { state: { ...base, phase: "careOfTest", probe, held }, effects: [send(packet, mark?.("careOfTestInit"))] };
 }
 
 /** A Care-of Test or a Binding Acknowledgement for this client. `mobilityHeader` as received, for the authenticator. */
@@ -63,9 +66,22 @@ function onCareOfTest(state: Binding, packet: MobilityPacket, at: Millis, view: 
   if (state.phase !== "careOfTest") return dropped(state, "care-of test not awaited", packet);
   const outcome = careOfTestAnswered(state.probe, packet, at);
   if (!outcome.ok) return dropped(state, outcome.reason, packet);
-  const next = { ...base(state), phase: "update", careOfToken: outcome.token, careOfNonceIndex: outcome.nonceIndex, sequence: state.lease.next, tries: 1, sentAt: now, retryAt: now + firstAckTimeoutMs } as const;
+  const tested = { ...base(state), phase: "tested", careOfToken: outcome.token, careOfNonceIndex: outcome.nonceIndex } as const;
   const marked = mark ? [mark("careOfTest", at)] : [];
-  return { state: next, effects: [...marked, send(update(next, view), mark?.("bindingUpdate"))] };
+  if (state.held) return { state: tested, effects: marked };
+  const next = firstUpdate(tested, view, now, mark);
+  return { state: next.state, effects: [...marked, ...next.effects] };
+}
+
+/** Nobody else serves the client any more: the update may go, and has the whole time limit before it. */
+export function releaseBinding(state: Binding, view: GroupView, now: Millis, mark?: MarkStep): BindingStep {
+  if (state.phase === "careOfTest") return { state: { ...state, held: false, startedAt: now }, effects: [] };
+  return state.phase === "tested" ? firstUpdate({ ...state, startedAt: now }, view, now, mark) : { state, effects: [] };
+}
+
+function firstUpdate(state: Extract<Binding, { phase: "tested" }>, view: GroupView, now: Millis, mark?: MarkStep): BindingStep {
+  const next = { ...state, phase: "update", sequence: state.lease.next, tries: 1, sentAt: now, retryAt: now + firstAckTimeoutMs } as const;
+  return { state: next, effects: [send(update(next, view), mark?.("bindingUpdate"))] };
 }
 
 /** The client says that it knows no Mobility Header: no use in waiting. `cookie`: what an ICMPv6 error quoted of our test init. */
@@ -76,7 +92,7 @@ export function onNotCapable(state: Binding, cookie: Uint8Array | null): Binding
 }
 
 export function bindingTimer(state: Binding, view: GroupView, now: Millis): BindingStep {
-  if (state.phase === "bound" || state.phase === "failed") return { state, effects: [] };
+  if (state.phase === "tested" || state.phase === "bound" || state.phase === "failed") return { state, effects: [] };
   if (now >= state.startedAt + bindingLimitMs) {
     const step = state.phase === "careOfTest" ? "careOfTest" : "bindingAcknowledgement";
     // A lost acknowledgement looks the same as a lost update: the client may have bound us.

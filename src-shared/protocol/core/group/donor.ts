@@ -3,14 +3,17 @@ import type { Millis } from "../step.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
 
+type Refusal = Pick<Extract<MemberMessage, { kind: "refused" }>, "step" | "reason" | "lastSequence">;
+
 /**
  * One client on its way out. The donor keeps what it needs to take the client back until the acceptor says that it serves, and passes on whatever the
  * client still sends here for as long as such packets can be under way.
  */
 export type Donation = HandoffName & { readonly lease: SequenceLease; readonly grant: HomeGrant | null } & (
-    | { readonly phase: "collecting"; readonly until: Millis }
+    /** `refused`: the acceptor will not have the client; ours go on as soon as they are collected. */
+    | { readonly phase: "collecting"; readonly until: Millis; readonly refused: Refusal | null }
     | { readonly phase: "offered"; readonly connections: number; readonly until: Millis }
-    | { readonly phase: "reinstating"; readonly step: string; readonly reason: string; readonly lastSequence: number | null; readonly until: Millis }
+    | { readonly phase: "reinstating"; readonly refused: Refusal; readonly until: Millis }
     /** Handed over; late packets are relayed until then. */
     | { readonly phase: "relaying"; readonly until: Millis }
     | { readonly phase: "over" }
@@ -22,25 +25,19 @@ export const donorLimitMs = 9_000;
 export const relayLingerMs = 4_000;
 const collectLimitMs = 5_000;
 
-/** The contact said `take` (to another member, or to itself). */
+/**
+ * The contact said `take` (to another member, or to itself). A `full` handoff's clock runs already, so the offer goes out at once; a `prepared` one begins
+ * with the freeze, and so does its offer.
+ */
 export function startDonation(name: HandoffName, take: Extract<MemberMessage, { kind: "take" }>, view: GroupView, now: Millis): GroupStep<Donation> {
+  const { handoff, client, acceptor, mode } = name;
   const until = now + collectLimitMs;
+  const early = mode === "full" && take.grant !== null;
+  const offer = { member: acceptor, message: { kind: "offer", handoff, client, mode, lease: take.lease, grant: take.grant, early }, mark: { do: "mark", ...name, step: "stateSent" } } as const;
+  const word = early ? { member: acceptor, message: { kind: "frozen", handoff, client } } as const : offer;
   return {
-    state: { ...name, lease: take.lease, grant: take.grant, phase: "collecting", until },
-    effects: [
-      {
-        do: "collect",
-        handoff: name.handoff,
-        client: name.client,
-        drain: take.drain,
-        relayTo: view.members.get(name.acceptor) as Address,
-        offer: {
-          member: name.acceptor,
-          message: { kind: "offer", handoff: name.handoff, client: name.client, mode: name.mode, lease: take.lease, grant: take.grant },
-          mark: { do: "mark", ...name, step: "stateSent" },
-        },
-      },
-    ],
+    state: { ...name, lease: take.lease, grant: take.grant, phase: "collecting", until, refused: null },
+    effects: [...(early ? [{ do: "tellMember", ...offer } as const] : []), { do: "collect", handoff, client, drain: take.drain, relayTo: view.members.get(acceptor) as Address, word }],
   };
 }
 
@@ -51,6 +48,7 @@ export function collected(
   now: Millis,
 ): GroupStep<Donation> {
   if (state.phase !== "collecting") return { state, effects: [{ do: "drop", reason: "connections collected for a handoff that is over" }] };
+  if (state.refused) return takeBack(state, state.refused, now);
   const { handoff, client, acceptor, lease } = state;
   const mark = { do: "mark", ...nameOf(state), connections: result.connections } as const;
   const message: MemberMessage = { kind: "state", handoff, client, connections: result.connections, drainMs: result.drainMs, bundle: result.bundle };
@@ -67,13 +65,14 @@ export function collected(
 /** Some connection cannot move: nothing has changed, say why. */
 export function notCollected(state: Donation, reason: string, view: GroupView): GroupStep<Donation> {
   const withdrawn: MemberMessage = { kind: "withdrawn", handoff: state.handoff, client: state.client };
-  return over(state, [{ do: "unrelay", client: state.client }, { do: "tellMember", member: state.acceptor, message: withdrawn }, refusal(state, "collect", reason, null, view.contact)]);
+  return over(state, [{ do: "unrelay", client: state.client }, { do: "tellMember", member: state.acceptor, message: withdrawn }, refusal(state, { step: "collect", reason, lastSequence: null }, view.contact)]);
 }
 
 /** The acceptor's verdict. */
 export function onVerdict(state: Donation, message: Extract<MemberMessage, { kind: "accepted" | "refused" }>, now: Millis): GroupStep<Donation> {
+  if (state.phase === "collecting" && message.kind === "refused") return { state: { ...state, refused: message }, effects: [] };
   if (state.phase !== "offered") return { state, effects: [{ do: "drop", reason: `"${message.kind}" for a handoff that is ${state.phase}` }] };
-  if (message.kind === "refused") return takeBack(state, message.step, message.reason, message.lastSequence, now);
+  if (message.kind === "refused") return takeBack(state, message, now);
   const until = now + relayLingerMs;
   return {
     state: { ...nameOf(state), lease: state.lease, grant: null, phase: "relaying", until },
@@ -87,7 +86,7 @@ export function onVerdict(state: Donation, message: Extract<MemberMessage, { kin
 /** Our connections live again. */
 export function reinstated(state: Donation, view: GroupView): GroupStep<Donation> {
   if (state.phase !== "reinstating") return { state, effects: [] };
-  return over(state, [{ do: "unrelay", client: state.client }, refusal(state, state.step, state.reason, state.lastSequence, view.contact)]);
+  return over(state, [{ do: "unrelay", client: state.client }, refusal(state, state.refused, view.contact)]);
 }
 
 /** When `donorTimer` must be called; undefined when nothing is awaited. */
@@ -99,24 +98,24 @@ export function donorTimer(state: Donation, view: GroupView, now: Millis): Group
   if (state.phase === "over" || now < state.until) return { state, effects: [] };
   if (state.phase === "collecting") return notCollected(state, `connections not collected within ${collectLimitMs / 1000} s`, view);
   if (state.phase === "offered") {
-    const step = takeBack(state, "stateReceived", `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, null, now);
+    const step = takeBack(state, { step: "stateReceived", reason: `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, lastSequence: null }, now);
     // It may have been asleep, and read our offer only when it wakes.
     return { ...step, effects: [{ do: "tellMember", member: state.acceptor, message: { kind: "withdrawn", handoff: state.handoff, client: state.client } }, ...step.effects] };
   }
-  if (state.phase === "reinstating") return over(state, [refusal(state, state.step, `${state.reason}; taking the client back failed too`, state.lastSequence, view.contact)]);
+  if (state.phase === "reinstating") return over(state, [refusal(state, { ...state.refused, reason: `${state.refused.reason}; taking the client back failed too` }, view.contact)]);
   // The contact keeps its relay as long as another member serves: tunnelled packets always come here first.
   return over(state, view.self === view.contact ? [] : [{ do: "unrelay", client: state.client }]);
 }
 
-function takeBack(state: Donation, step: string, reason: string, lastSequence: number | null, now: Millis): GroupStep<Donation> {
+function takeBack(state: Donation, { step, reason, lastSequence }: Refusal, now: Millis): GroupStep<Donation> {
   const until = now + collectLimitMs;
   return {
-    state: { ...nameOf(state), lease: state.lease, grant: null, phase: "reinstating", step, reason, lastSequence, until },
+    state: { ...nameOf(state), lease: state.lease, grant: null, phase: "reinstating", refused: { step, reason, lastSequence }, until },
     effects: [{ do: "reinstate", handoff: state.handoff, client: state.client }],
   };
 }
 
-function refusal(state: Donation, step: string, reason: string, lastSequence: number | null, contact: string): GroupEffect {
+function refusal(state: Donation, { step, reason, lastSequence }: Refusal, contact: string): GroupEffect {
   return { do: "tellMember", member: contact, message: { kind: "refused", handoff: state.handoff, client: state.client, step, reason, lastSequence } };
 }
 

@@ -44,9 +44,9 @@ export type GroupEffect =
   | Mark
   /**
    * Donor: relay what arrives from now on, then stop, freeze and dump all connections of the client; comes back as `collected` or `notCollected`.
-   * `offer` is sent the moment they stand still, before they are written down.
+   * `word` is sent the moment they stand still, before they are written down.
    */
-  | { readonly do: "collect"; readonly handoff: string; readonly client: Address; readonly drain: boolean; readonly relayTo: Address; readonly offer: { readonly member: string; readonly message: MemberMessage; readonly mark: Mark } }
+  | { readonly do: "collect"; readonly handoff: string; readonly client: Address; readonly drain: boolean; readonly relayTo: Address; readonly word: { readonly member: string; readonly message: MemberMessage; readonly mark?: Mark } }
   /** Donor: the acceptor has them; forget ours. Or: take them up again where they stopped; comes back as `reinstated`. */
   | { readonly do: "forget"; readonly handoff: string; readonly client: Address }
   | { readonly do: "reinstate"; readonly handoff: string; readonly client: Address }

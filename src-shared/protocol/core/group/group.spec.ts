@@ -66,6 +66,56 @@ describe("a group", () => {
     expect(world.groups.get("k")?.inspect(world.now)).toMatchObject({ clients: [{ server: "a", work: "idle" }] });
   });
 
+  it.each([["k", "a"], ["a", "b"], ["a", "k"]])("tests the acceptor's care-of address while the donor's services let go, but binds nobody there before the freeze: %s to %s", (donor, acceptor) => {
+    if (donor !== "k") world.handOver("h0", donor);
+    world.advance(2_000);
+    world.slowServices = true;
+    world.handOver("h1", acceptor);
+    world.advance(3_000);
+    expect(world.steps("h1").at(-1)).toBe(`${acceptor}:careOfTest`);
+    expect(world.effects.filter(([member, e]) => member === acceptor && e.do === "hold")).toEqual([]);
+    world.letGo();
+    expect(world.answers.get("h1")).toBe("ok");
+    expect(world.boundTo).toBe(members.get(acceptor));
+  });
+
+  it("offers a prepared handoff at the freeze, which is where its time begins", () => {
+    world.give("k", { kind: "prepare", client, request: "p" });
+    world.slowServices = true;
+    world.handOver("h1", "a", "prepared");
+    expect(world.steps("h1")).toEqual(["k:decided"]);
+    world.letGo();
+    expect(world.answers.get("h1")).toBe("ok");
+  });
+
+  it.each([["a", "b"], ["a", "k"]])("leaves a client whose donor cannot let go as it was, though its acceptor has been tested: %s to %s", (donor, acceptor) => {
+    world.handOver("h0", donor);
+    world.advance(2_000);
+    world.slowServices = true;
+    world.handOver("h1", acceptor);
+    world.cling("the service keeps it");
+    expect(world.answers.get("h1")).toMatch(/collect: the service keeps it/);
+    // Nothing was kept yet at the acceptor, so nothing is thrown away: a contact goes on relaying.
+    expect(world.effects.filter(([member, e]) => member === acceptor && (e.do === "hold" || e.do === "abandon"))).toEqual([]);
+    expect(world.steps("h1")).not.toContain(`${acceptor}:bindingUpdate`);
+    expect(world.boundTo).toBe(members.get(donor));
+    world.slowServices = false;
+    world.handOver("h2", acceptor);
+    world.advance(2_000);
+    expect(world.answers.get("h2")).toBe("ok");
+  });
+
+  it("takes a client up again that its acceptor refuses before the freeze", () => {
+    world.slowServices = true;
+    world.handOver("h1", "a");
+    world.give("a", { kind: "notCapable", client, cookie: null });
+    expect(world.answers.has("h1")).toBe(false);
+    world.letGo();
+    expect(world.answers.get("h1")).toMatch(/no Mobile IPv6/);
+    expect(world.effects.filter(([, e]) => e.do === "reinstate").map(([member]) => member)).toEqual(["k"]);
+    expect(world.groups.get("k")?.inspect(world.now)).toMatchObject({ clients: [{ server: "k" }] });
+  });
+
   it("gives the client back when it cannot be bound at the acceptor", () => {
     world.lose = (packet) => packet.message.kind === "careOfTestInit" && packet.source === members.get("b");
     world.handOver("h1", "b");
@@ -133,7 +183,7 @@ describe("a group", () => {
   it("takes orders from the contact only, and offers only from the donor the contact has named", () => {
     const lease = { next: 1, last: 2 };
     world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "take", handoff: "x", client, acceptor: "b", mode: "full", drain: false, lease, grant: null } });
-    world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "offer", handoff: "x", client, mode: "full", lease, grant: null } });
+    world.give("a", { kind: "member", from: "b", at: 0, message: { kind: "offer", handoff: "x", client, mode: "full", lease, grant: null, early: false } });
     world.advance(3_000);
     expect(world.effects.some(([member, e]) => member === "a" && (e.do === "collect" || e.do === "restore"))).toBe(false);
     expect(world.effects.filter(([member, e]) => member === "a" && e.do === "drop").length).toBe(2);

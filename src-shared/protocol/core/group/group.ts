@@ -1,7 +1,7 @@
 import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
-import { acceptorTimer, acceptorWake, onAcceptorNotCapable, onAcceptorPacket, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
+import { acceptorTimer, acceptorWake, onAcceptorNotCapable, onAcceptorPacket, onFrozen, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
 import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type BindingStep, type Bound } from "./binding.ts";
 import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
@@ -72,7 +72,7 @@ export class Group {
   readonly #watches = new Map<Address, DataWatch>();
   /** Which donor the contact has announced for a handoff, and offers that came before that word. */
   readonly #expected = new Map<string, { readonly client: Address; readonly donor: string }>();
-  readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis; readonly state?: { readonly message: Extract<MemberMessage, { kind: "state" }>; readonly at: Millis } }>();
+  readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis; readonly frozen?: true; readonly state?: { readonly message: Extract<MemberMessage, { kind: "state" }>; readonly at: Millis } }>();
 
   constructor(view: GroupView, random: Random, options: GroupOptions) {
     this.view = view;
@@ -229,11 +229,13 @@ export class Group {
         const early = this.#early.get(message.handoff);
         this.#early.delete(message.handoff);
         if (!early) return [];
-        const effects = this.#offer(early.from, early.message, early.at, now);
+        const effects = [...this.#offer(early.from, early.message, early.at, now), ...(early.frozen ? this.#frozen(early.from, message, now) : [])];
         return early.state ? [...effects, ...this.#state(early.from, early.state.message, early.state.at, now)] : effects;
       }
       case "offer":
         return this.#offer(from, message, at, now);
+      case "frozen":
+        return this.#frozen(from, message, now);
       case "state":
         return this.#state(from, message, at, now);
       case "withdrawn":
@@ -278,6 +280,15 @@ export class Group {
     if (this.#acceptances.size >= openHandoffs) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "refused", handoff, client, step: "offer", reason: `${this.view.self} has ${openHandoffs} handoffs under way`, lastSequence: null } }];
     const name: HandoffName = { handoff, client, donor: from, acceptor: this.view.self, mode: message.mode };
     return this.#storeAcceptance(onOffer(name, message, this.view, at, now, this.#random), now);
+  }
+
+  #frozen(from: string, { handoff }: { readonly handoff: string }, now: Millis): readonly GroupEffect[] {
+    const early = this.#early.get(handoff);
+    if (early?.from === from) {
+      this.#early.set(handoff, { ...early, frozen: true });
+      return [];
+    }
+    return this.#onAcceptance(handoff, now, (state) => (from === state.donor ? onFrozen(state, this.view, now) : ignored(state, from)));
   }
 
   #state(from: string, message: Extract<MemberMessage, { kind: "state" }>, at: Millis, now: Millis): readonly GroupEffect[] {
@@ -409,7 +420,7 @@ export class Group {
   #rebindStep(client: Address, step: BindingStep, now: Millis): readonly GroupEffect[] {
     const { state } = step;
     this.#wakes.set(`rebind ${client}`, bindingWake(state));
-    if (state.phase === "careOfTest" || state.phase === "update") {
+    if (state.phase !== "bound" && state.phase !== "failed") {
       this.#rebinds.set(client, state);
       return step.effects;
     }

@@ -23,7 +23,7 @@ export type BindingLoss = "unbound" | "homeAddressOption" | "noData";
 
 /**
  * What members say to each other over their mutually authenticated link. `handoff` names one handoff; the contact makes the names.
- * Who may say what is checked by the receiver: only the contact says `take`, `rebind`, `lease`; only the donor named there says `offer`.
+ * Who may say what is checked by the receiver: only the contact says `take`, `rebind`, `lease`; only the donor named there says `offer`, `frozen`, `state`.
  */
 export type MemberMessage =
   /** Contact -> donor: hand this client to `acceptor`. `grant` is absent for clients without Mobile IPv6, which the contact relays. */
@@ -39,7 +39,10 @@ export type MemberMessage =
     }
   /** Contact -> acceptor, when the donor is another member: expect an offer from `donor`, so that packets it relays early are kept. */
   | { readonly kind: "expect"; readonly handoff: string; readonly client: Address; readonly donor: string }
-  /** Donor -> acceptor, the moment the client's connections stand still: the right to bind the client. Their state follows. */
+  /**
+   * Donor -> acceptor: the right to bind the client. Without a grant, and in `prepared`, said the moment the client's connections stand still; in `full` as
+   * soon as the donor has it, so that the care-of test travels while services let go: then the update has to wait for `frozen`. Their state follows.
+   */
   | {
       readonly kind: "offer";
       readonly handoff: string;
@@ -47,10 +50,14 @@ export type MemberMessage =
       readonly mode: HandoffMode;
       readonly lease: SequenceLease;
       readonly grant: HomeGrant | null;
+      /** The connections still live at the donor. */
+      readonly early: boolean;
     }
+  /** Donor -> acceptor, after an offer that came early: the client's connections stand still from now on. */
+  | { readonly kind: "frozen"; readonly handoff: string; readonly client: Address }
   /** Donor -> acceptor: the client's connections, opaque here. Apart from the offer, so that binding need not wait for megabytes. */
   | { readonly kind: "state"; readonly handoff: string; readonly client: Address; readonly connections: number; readonly drainMs: Millis; readonly bundle: Uint8Array }
-  /** Donor -> acceptor: the connections cannot be written down after all; the donor keeps the client. */
+  /** Donor -> acceptor: the connections cannot be moved after all; the donor keeps the client. */
   | { readonly kind: "withdrawn"; readonly handoff: string; readonly client: Address }
   /** Acceptor -> donor and contact: the client is mine now, bound with `sequence` for `lifetimeSeconds` (null and 0 when relayed). */
   | { readonly kind: "accepted"; readonly handoff: string; readonly client: Address; readonly sequence: number | null; readonly lifetimeSeconds: number; readonly connections: number; readonly drainMs: Millis; readonly bytes: number }

@@ -103,7 +103,7 @@ describe("a member", () => {
     expect(said(give(take, "k", groupOf("a")))).toMatchObject([{ kind: "refused", reason: '"nobody" cannot take over from a' }]);
     expect(said(give({ ...take, acceptor: "a" }, "k", groupOf("a")))).toMatchObject([{ kind: "refused" }]);
     const a = groupOf("a");
-    expect(give({ ...take, acceptor: "b" }, "k", a)[0]?.do).toBe("collect");
+    expect(give({ ...take, acceptor: "b" }, "k", a).map((e) => e.do)).toContain("collect");
     expect(drops(give({ ...take, acceptor: "b" }, "k", a))).toEqual(["an order for a handoff that is under way already"]);
     expect(drops(give(take, "stranger", a))[0]).toMatch(/not a member/);
   });
@@ -124,14 +124,14 @@ describe("a member", () => {
     };
     expect(fill(openHandoffs, (i) => ({ kind: "take", handoff: `h${i}`, client: clientOf(i), acceptor: "b", mode: "full", drain: false, lease, grant }))).toEqual([expect.stringMatching(/too many handoffs.*"take"/)]);
     expect(fill(openHandoffs, (i) => ({ kind: "expect", handoff: `h${i}`, client: clientOf(i), donor: "b" }))).toEqual([expect.stringMatching(/too many handoffs.*"expect"/)]);
-    expect(fill(openHandoffs, (i) => ({ kind: "offer", handoff: `h${i}`, client: clientOf(i), mode: "full", lease, grant }))).toEqual([expect.stringMatching(/too many handoffs.*"offer"/)]);
-    expect(fill(earlyOffers, (i) => ({ kind: "offer", handoff: `h${i}`, client: clientOf(i), mode: "full", lease, grant }), "b")).toEqual([expect.stringMatching(/too many handoffs.*"offer"/)]);
+    expect(fill(openHandoffs, (i) => ({ kind: "offer", handoff: `h${i}`, client: clientOf(i), mode: "full", lease, grant, early: true }))).toEqual([expect.stringMatching(/too many handoffs.*"offer"/)]);
+    expect(fill(earlyOffers, (i) => ({ kind: "offer", handoff: `h${i}`, client: clientOf(i), mode: "full", lease, grant, early: true }), "b")).toEqual([expect.stringMatching(/too many handoffs.*"offer"/)]);
     expect(fill(openHandoffs, (i) => ({ kind: "rebind", client: clientOf(i), lease, grant }))).toEqual([expect.stringMatching(/too many handoffs.*"rebind"/)]);
   });
 
   it("keeps the connections of a few early offers, and not more than 64 MB of them", () => {
     const a = groupOf("a");
-    for (const i of [1, 2]) give({ kind: "offer", handoff: `h${i}`, client: clientOf(i), mode: "full", lease, grant }, "b", a);
+    for (const i of [1, 2]) give({ kind: "offer", handoff: `h${i}`, client: clientOf(i), mode: "full", lease, grant, early: true }, "b", a);
     const bundle = new Uint8Array(40 << 20);
     const state = (i: number): MemberMessage => ({ kind: "state", handoff: `h${i}`, client: clientOf(i), connections: 1, drainMs: 0, bundle });
     expect(drops(give(state(1), "b", a))).toEqual([]);
