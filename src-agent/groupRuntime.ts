@@ -1,6 +1,7 @@
 import type { AgentEventBody } from "../src-shared/api/events.ts";
 import type { Address } from "../src-shared/net/address.ts";
 import type { GroupEffect, GroupView, HandoffName, Mark } from "../src-shared/protocol/core/group/effects.ts";
+import { AddressSet } from "../src-shared/protocol/core/addressSet.ts";
 import { Group, type GroupInput } from "../src-shared/protocol/core/group/group.ts";
 import type { BindingLoss, MemberMessage } from "../src-shared/protocol/core/group/memberMessage.ts";
 import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
@@ -33,6 +34,9 @@ export class HandoffError extends Error {
   }
 }
 
+/** Clients that others serve, as many as the contact knows at most: of those beyond, datagrams that pass here count as sent to us. */
+const mostClients = 1 << 20;
+
 /** How long a donor may wait for the client to acknowledge what is under way before it freezes all the same. */
 const drainLimitMs = 500;
 
@@ -44,7 +48,7 @@ export class GroupRuntime {
   readonly #released = new Map<string, Released>();
   readonly #prepared = new Map<string, Prepared>();
   /** Clients whose packets are on their way to another member. */
-  readonly #elsewhere = new Set<Address>();
+  readonly #elsewhere: AddressSet;
   readonly #answers = new Map<string, { readonly resolve: (connections: number) => void; readonly reject: (error: Error) => void }>();
   #timer: NodeJS.Timeout | null = null;
   #nextRequest = 1;
@@ -54,6 +58,7 @@ export class GroupRuntime {
     this.view = view;
     this.#ports = ports;
     this.#group = new Group(view, ports.random, options);
+    this.#elsewhere = new AddressSet(mostClients, new DataView(ports.random(4).slice().buffer).getInt32(0));
   }
 
   onPacket(packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis): void {
@@ -208,7 +213,7 @@ export class GroupRuntime {
       case "unoptimise":
         return plane.unoptimise(home, effect.client);
       case "relay":
-        this.#elsewhere.add(effect.client);
+        this.#isNowElsewhere(effect.client);
         return plane.relay(home, effect.client, effect.member);
       case "unrelay":
         return this.#unrelay(effect.client);
@@ -226,6 +231,10 @@ export class GroupRuntime {
       default:
         throw new Error(`a group never asks for "${effect.do}"`);
     }
+  }
+
+  #isNowElsewhere(client: Address): void {
+    if (!this.#elsewhere.add(client)) this.#ports.drop(`the table of clients that others serve is full (${mostClients})`);
   }
 
   #marker(mark: Mark, performedAt: Millis): () => void {
@@ -255,7 +264,7 @@ export class GroupRuntime {
       const released = await connections.release(home, client, {
         // From here on nothing of the client's is lost to sockets that do not listen any more.
         beforeFreeze: () => {
-          this.#elsewhere.add(client);
+          this.#isNowElsewhere(client);
           plane.relay(home, client, effect.relayTo);
         },
         onFrozen: () => (said = this.#say(effect)),

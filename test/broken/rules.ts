@@ -144,6 +144,8 @@ export const brokenRules: readonly BrokenRule[] = [
   elsewhere("datagrams: silence ends a client", "src-agent/datagramClients.ts", "now - last >= datagramIdleMs", "false"),
   elsewhere("datagrams: silence proves nothing while some were missed", "src-agent/datagramClients.ts", "if (missed) this", "if (false) this"),
   elsewhere("a client is not ended by whoever handed it on", "src-shared/protocol/core/group/group.ts", "if (!active && this.#clients.get(client)?.server !== member) return [];", "if (!active && !this.#clients.has(client)) return [];"),
+  rule("times that nobody waits for are cleared out", "group/wakes.ts", "if (this.#heap.length > 2 * this.#due.size + fewOutdated) this.#clearOut();", ""),
+  rule("a bounded number of new bindings is watched", "group/group.ts", "if (this.#watches.size >= openWatches &&", "if (false &&"),
   elsewhere("drops: a bounded number of reasons", "src-agent/drops.ts", "this.#counts.size < maximumReasons", "true"),
   elsewhere("metrics: buckets are cumulative", "src-agent/metrics/exposition.ts", "total += counts[i] as number;", "total = counts[i] as number;"),
 ];

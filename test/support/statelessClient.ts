@@ -1,6 +1,7 @@
 import { addressBytes } from "../../src-shared/net/address.ts";
 import type { Address } from "../../src-shared/net/address.ts";
 import type { GroupEffect, GroupView } from "../../src-shared/protocol/core/group/effects.ts";
+import type { Transport } from "../../src-shared/protocol/core/group/dataWatch.ts";
 import type { Group } from "../../src-shared/protocol/core/group/group.ts";
 import { bindingManagementKey, signBindingAcknowledgement } from "../../src-shared/protocol/wire/authenticator.ts";
 import type { MobilityPacket } from "../../src-shared/protocol/wire/message.ts";
@@ -22,10 +23,22 @@ export function statelessAnswer({ source, destination: client, message }: Mobili
   return signBindingAcknowledgement(answer, source, bindingManagementKey(token, token));
 }
 
-/** Gives the member every answer to what it has sent, and to what it sends then. */
-export function answerAll(group: Group, effects: readonly GroupEffect[], now: number): void {
-  for (let sent = effects.find((e) => e.do === "send"); sent; ) {
-    const packet = statelessAnswer(sent.packet, group.view);
-    sent = group.input({ kind: "packet", packet, mobilityHeader: encodeMobilityHeader(packet.message), at: now }, now).find((e) => e.do === "send");
+/** What sockets say of a path on which everything arrives. */
+const lively: Transport = { connections: 1, rttMs: 40, ackAgeMs: 0, unacknowledged: false };
+
+/** Gives the member every answer of clients, of its own sockets and of members that bind clients anew to what it wants, and to what it wants then. All effects. */
+export function answerAll(group: Group, effects: readonly GroupEffect[], now: number): readonly GroupEffect[] {
+  const all = [...effects];
+  for (const effect of all) {
+    if (effect.do === "send") {
+      const packet = statelessAnswer(effect.packet, group.view);
+      all.push(...group.input({ kind: "packet", packet, mobilityHeader: encodeMobilityHeader(packet.message), at: now }, now));
+    } else if (effect.do === "askTransport") {
+      all.push(...group.input({ kind: "transport", client: effect.client, transport: lively }, now));
+    } else if (effect.do === "tellMember" && effect.message.kind === "rebind") {
+      const { client, lease } = effect.message;
+      all.push(...group.input({ kind: "member", from: effect.member, message: { kind: "rebound", client, sequence: lease.next, lifetimeSeconds: group.view.lifetimeSeconds }, at: now }, now));
+    }
   }
+  return all;
 }

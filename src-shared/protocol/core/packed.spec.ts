@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseAddress, type Address } from "../../net/address.ts";
 import { seededRandom } from "../../stats/random.ts";
+import { AddressSet } from "./addressSet.ts";
 import { BindingCache, type CacheEntry } from "./bindingCache.ts";
 import { Deadlines } from "./deadlines.ts";
 import { PackedIndex } from "./packedIndex.ts";
@@ -49,6 +50,20 @@ describe("packed index", () => {
       index.add(key);
     }
     expect(index.bytes / 100_000).toBeLessThan(32);
+  });
+});
+
+describe("a set of addresses", () => {
+  it("tells its members from others, takes none beyond its limit, and few bytes for each", () => {
+    const addressOf = (i: number): Address => parseAddress(`2001:db8:c:${(i >> 16).toString(16)}::${(i & 0xffff).toString(16)}`);
+    const limit = 50_000;
+    const set = new AddressSet(limit, 3);
+    for (let i = 0; i < limit; i++) expect(set.add(addressOf(i))).toBe(true);
+    expect([set.add(addressOf(limit)), set.add(addressOf(7)), set.has(addressOf(limit)), set.size]).toEqual([false, true, false, limit]);
+    set.delete(addressOf(7));
+    set.delete(addressOf(7));
+    expect([set.has(addressOf(7)), set.has(addressOf(8)), set.add(addressOf(limit)), set.has(addressOf(limit)), set.size]).toEqual([false, true, true, true, limit]);
+    expect(set.bytes / limit).toBeLessThan(32);
   });
 });
 

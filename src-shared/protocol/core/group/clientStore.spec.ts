@@ -6,7 +6,7 @@ import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
 import { newContactClient, type ContactClient } from "./contact.ts";
 import type { GroupView } from "./effects.ts";
-import { Group } from "./group.ts";
+import { Group, openWatches } from "./group.ts";
 
 const clientOf = (i: number): Address => parseAddress(`2001:db8:c:${(i >> 16).toString(16)}::${(i & 0xffff).toString(16)}`);
 
@@ -94,7 +94,11 @@ describe("a contact with many clients", () => {
     for (let i = 0; i < count; i++) {
       answerAll(group, group.input({ kind: "activity", client: clientOf(i), active: true }, 0), 0);
     }
-    expect(group.inspect(0)).toMatchObject({ known: { clients: count, bound: count, busy: 0 } });
+    expect(group.inspect(0)).toMatchObject({ known: { clients: count, bound: count, busy: 0, watched: openWatches } });
+    // Every binding that is watched has proved itself by then: nothing but rows of the tables is left.
+    for (let at = group.nextWake(); at !== null && at < 5_000; at = group.nextWake()) answerAll(group, group.input({ kind: "wake" }, at), at);
+    const { known } = group.inspect(0) as { known: { watched: number; timers: number } };
+    expect(known).toMatchObject({ watched: 0, timers: expect.toSatisfy((timers: number) => timers <= 256) });
     expect(group.clientBytes / count).toBeLessThan(200);
     let woken = 0;
     for (let rounds = 0; woken < count; rounds++) {

@@ -39,6 +39,8 @@ const unexpectedOfferMs = 2_000;
 const wokenAtOnce = 256;
 /** Handoffs in each direction, and refreshes, under way at a time; beyond that they are refused. */
 export const openHandoffs = 1024;
+/** New bindings on probation at a time, for three round trips each; any more are taken to work. */
+export const openWatches = 8192;
 /** Offers kept until the contact has named their donor. Each may bring a client's connections along. */
 export const earlyOffers = 16;
 /** Bytes of such connections, all together. */
@@ -143,7 +145,7 @@ export class Group {
     const bound = firstOf(this.#bound.entries(), inspected).map(([client, until]) => ({ client, forMs: until - now }));
     const donations = [...this.#donations.values()].map(({ handoff, client, acceptor, phase }) => ({ handoff, client, acceptor, phase }));
     const acceptances = [...this.#acceptances.values()].map(({ handoff, client, donor, phase }) => ({ handoff, client, donor, phase }));
-    const known = { clients: this.#clients.size, busy: this.#clients.busy, bound: this.#bound.size, clientBytes: this.clientBytes };
+    const known = { clients: this.#clients.size, busy: this.#clients.busy, bound: this.#bound.size, watched: this.#watches.size, timers: this.#wakes.size, clientBytes: this.clientBytes };
     return { contact: this.view.contact, self: this.view.self, known, clients, bound, donations, acceptances };
   }
 
@@ -443,6 +445,7 @@ export class Group {
 
   #newlyBound(client: Address, bound: Bound, now: Millis): readonly GroupEffect[] {
     if (!this.#bound.set(client, now + bound.lifetimeSeconds * 1000)) return this.#noRoomToBind(client);
+    if (this.#watches.size >= openWatches && !this.#watches.has(client)) return [{ do: "drop", reason: "too many new bindings to watch one more" }];
     return this.#storeWatch(startWatch(client, bound, now));
   }
 

@@ -35,3 +35,16 @@ it("keeps what is not due yet", () => {
   expect(wakes.take(10)).toBe("a");
   expect(wakes.next()).toBeNull();
 });
+
+it("keeps few times that nobody waits for any more, however far off they are", () => {
+  const wakes = new Wakes();
+  wakes.set("kept", 500_000);
+  for (let i = 0; i < 5_000; i++) {
+    wakes.set(`k${i}`, 1_000_000 - i);
+    wakes.set(`k${i}`, i % 2 === 0 ? undefined : 2_000_000 + i);
+    if (i % 2 === 1 && i > 200) wakes.set(`k${i - 200}`, undefined);
+  }
+  expect(wakes.size).toBeLessThan(700);
+  expect(wakes.take(500_000)).toBe("kept");
+  expect(wakes.next()).toBe(2_000_000 + 4_801);
+});

@@ -1,9 +1,22 @@
 import type { Millis } from "../step.ts";
 
-/** When which entry wants to be woken: a binary heap in which outdated times are skipped when they surface. */
+interface Wake {
+  readonly at: Millis;
+  readonly key: string;
+}
+
+/** Outdated times that may always lie in the heap. */
+const fewOutdated = 256;
+
+/** When which entry wants to be woken: a binary heap in which outdated times are skipped when they surface, and cleared out when most of it is outdated. */
 export class Wakes {
   readonly #due = new Map<string, Millis>();
-  #heap: { readonly at: Millis; readonly key: string }[] = [];
+  #heap: Wake[] = [];
+
+  /** Times kept, outdated ones included: never more than twice those that count, and 256. */
+  get size(): number {
+    return this.#heap.length;
+  }
 
   /** Replaces the entry's time; undefined cancels it. */
   set(key: string, at: Millis | undefined): void {
@@ -13,6 +26,7 @@ export class Wakes {
       this.#due.set(key, at);
       this.#push({ at, key });
     }
+    if (this.#heap.length > 2 * this.#due.size + fewOutdated) this.#clearOut();
   }
 
   /** The earliest time, or null. */
@@ -33,7 +47,12 @@ export class Wakes {
     return key;
   }
 
-  #push(item: { readonly at: Millis; readonly key: string }): void {
+  #clearOut(): void {
+    // Ascending order is a heap.
+    this.#heap = [...this.#due].map(([key, at]) => ({ at, key })).sort((a, b) => a.at - b.at);
+  }
+
+  #push(item: Wake): void {
     const heap = this.#heap;
     let i = heap.push(item) - 1;
     for (let parent = (i - 1) >> 1; i > 0 && heap[parent]!.at > item.at; parent = (i - 1) >> 1) {
@@ -43,7 +62,7 @@ export class Wakes {
     heap[i] = item;
   }
 
-  #pop(): { readonly at: Millis; readonly key: string } {
+  #pop(): Wake {
     const heap = this.#heap;
     const top = heap[0]!;
     const last = heap.pop()!;
