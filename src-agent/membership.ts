@@ -86,6 +86,7 @@ export class Membership {
         onMessage: (from, message) => runtime.onMemberMessage(from, message),
         onUp: (member, rttMs) => ports.tell({ type: "memberUp", member, rttMs }),
         onDown: (member, reason) => ports.tell({ type: "memberDown", member, reason }),
+        drop: (reason) => ports.drop(reason),
       });
       undo.push(() => links?.close());
       await links.listen();

@@ -1,46 +1,17 @@
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
-import { createPrivateKey } from "node:crypto";
-import * as x509 from "@peculiar/x509";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { parseAddress } from "../../src-shared/net/address.ts";
 import type { MemberMessage } from "../../src-shared/protocol/core/group/memberMessage.ts";
+import { groupAuthority, type Identity, type Issue } from "../../test/support/groupAuthority.ts";
 import { MemberLinks, type MemberLinkOptions } from "./links.ts";
 
-const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const loopback = parseAddress("::1");
 const open: MemberLinks[] = [];
-interface Identity {
-  readonly authority: string;
-  readonly certificate: string;
-  readonly privateKey: string;
-}
-let issue: (group: string, member: string) => Promise<Identity>;
-let strangers: typeof issue;
-
-async function authority(): Promise<typeof issue> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({ name: "CN=test", keys, signingAlgorithm: algorithm, extensions: [new x509.BasicConstraintsExtension(true, 0, true)] });
-  return async (group, member) => {
-    const own = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-    const certificate = await x509.X509CertificateGenerator.create({
-      subject: `CN=${member}`,
-      issuer: ca.subject,
-      publicKey: own.publicKey,
-      signingKey: keys.privateKey,
-      signingAlgorithm: algorithm,
-      extensions: [new x509.SubjectAlternativeNameExtension([{ type: "url", value: `urn:anycast-lab:group:${group}:member:${member}` }])],
-    });
-    const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", own.privateKey));
-    const privateKey = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" }).export({ type: "pkcs8", format: "pem" }) as string;
-    return { authority: ca.toString("pem"), certificate: certificate.toString("pem"), privateKey };
-  };
-}
+let issue: Issue;
+let strangers: Issue;
 
 beforeAll(async () => {
-  x509.cryptoProvider.set(globalThis.crypto);
-  issue = await authority();
-  strangers = await authority();
+  issue = await groupAuthority();
+  strangers = await groupAuthority();
 });
 afterEach(() => {
   for (const links of open.splice(0)) links.close();
@@ -64,6 +35,7 @@ async function pair(a: Identity, b: Identity): Promise<{ a: MemberLinks; b: Memb
       onMessage: (from, message) => received.push([from, message]),
       onUp: (member) => up.push(`${name}->${member}`),
       onDown: () => {},
+      drop: () => {},
     };
     const links = new MemberLinks(options);
     open.push(links);

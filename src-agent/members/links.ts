@@ -1,7 +1,8 @@
 import { connect as connectTcp } from "node:net";
-import { createServer, connect, type Server, type TLSSocket } from "node:tls";
+import { connect, type TLSSocket } from "node:tls";
 import type { Address } from "../../src-shared/net/address.ts";
 import type { MemberMessage } from "../../src-shared/protocol/core/group/memberMessage.ts";
+import { Door, handshakeMs } from "./door.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
 
 export interface MemberLinkOptions {
@@ -15,6 +16,7 @@ export interface MemberLinkOptions {
   readonly onMessage: (from: string, message: MemberMessage) => void;
   readonly onUp: (member: string, rttMs: number) => void;
   readonly onDown: (member: string, reason: string) => void;
+  readonly drop: (reason: string) => void;
 }
 
 interface Link {
@@ -32,6 +34,8 @@ const paddingBytes = 512 << 10;
 const pingEveryMs = 1000;
 /** Unanswered pings after which a member counts as gone. */
 const pingsMissed = 4;
+/** Connecting takes no longer, or is tried again, ms. */
+const connectMs = 2 * handshakeMs;
 
 /**
  * One persistent TLS 1.3 connection to every other member of a group. Both sides present a certificate of the group's authority whose SAN names
@@ -39,7 +43,7 @@ const pingsMissed = 4;
  */
 export class MemberLinks {
   readonly #options: MemberLinkOptions;
-  readonly #server: Server;
+  readonly #door: Door;
   readonly #links = new Map<string, Link>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #pinger: NodeJS.Timeout;
@@ -47,9 +51,8 @@ export class MemberLinks {
 
   constructor(options: MemberLinkOptions) {
     this.#options = options;
-    const tls = { ca: options.authority, cert: options.certificate, key: options.privateKey, minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
-    this.#server = createServer({ ...tls, requestCert: true, rejectUnauthorized: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#server.on("tlsClientError", () => {}); // a stranger at the door: TLS has refused it already
+    const { authority, certificate, privateKey, drop } = options;
+    this.#door = new Door({ authority, certificate, privateKey, members: new Set(options.members.map((m) => m.address)), onProven: (socket) => this.#accept(socket), drop });
     for (const member of options.members) if (member.name !== options.self.name && options.self.name < member.name) this.#dial(member, 0);
     this.#pinger = setInterval(() => this.#ping(), pingEveryMs);
   }
@@ -57,10 +60,7 @@ export class MemberLinks {
   /** Resolves when the port is open; rejects when it cannot be bound. */
   listen(): Promise<void> {
     const { address, port } = this.#options.self;
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", (error) => reject(new Error(`cannot listen for members on [${address}]:${port}: ${error.message}`)));
-      this.#server.listen({ host: address, port, ipv6Only: true }, resolve);
-    });
+    return this.#door.listen(address, port);
   }
 
   /** True when a link to the member stands. */
@@ -82,7 +82,7 @@ export class MemberLinks {
     for (const timer of this.#retries.values()) clearTimeout(timer);
     for (const link of this.#links.values()) link.socket.destroy();
     this.#links.clear();
-    this.#server.close();
+    this.#door.close();
   }
 
   #dial(member: { readonly name: string; readonly address: Address; readonly port: number }, attempt: number): void {
@@ -96,9 +96,15 @@ export class MemberLinks {
       minVersion: "TLSv1.3",
       checkServerIdentity: (_host, peer) => (memberOf(peer.subjectaltname, this.#options.group) === member.name ? undefined : new Error(`is not member ${member.name}`)),
     });
-    socket.once("secureConnect", () => this.#establish(member.name, socket));
+    // Somebody may hold the port there who never answers.
+    const timer = setTimeout(() => socket.destroy(), connectMs).unref();
+    socket.once("secureConnect", () => {
+      clearTimeout(timer);
+      this.#establish(member.name, socket);
+    });
     socket.on("error", () => {}); // the close that follows carries the consequence
     socket.once("close", () => {
+      clearTimeout(timer);
       const delay = Math.min(2000, 100 * 2 ** attempt);
       const stood = this.#links.has(member.name);
       this.#lost(member.name, socket, "connection closed");
@@ -110,6 +116,7 @@ export class MemberLinks {
     const name = memberOf(socket.getPeerCertificate().subjectaltname, this.#options.group);
     socket.on("error", () => {});
     if (!name || !this.#options.members.some((m) => m.name === name)) {
+      this.#options.drop("member port: a certificate of no member of the group");
       socket.destroy();
       return;
     }
@@ -118,6 +125,7 @@ export class MemberLinks {
   }
 
   #establish(member: string, socket: TLSSocket): void {
+    if (this.#closed) return void socket.destroy();
     this.#links.get(member)?.socket.destroy(); // a member that restarted dials anew before its old connection has timed out
     const reader = new FrameReader();
     const link: Link = { socket, pings: new Map(), nextPing: 1, announced: false };

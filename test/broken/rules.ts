@@ -146,6 +146,10 @@ export const brokenRules: readonly BrokenRule[] = [
   elsewhere("a client is not ended by whoever handed it on", "src-shared/protocol/core/group/group.ts", "if (!active && this.#clients.get(client)?.server !== member) return [];", "if (!active && !this.#clients.has(client)) return [];"),
   rule("times that nobody waits for are cleared out", "group/wakes.ts", "if (this.#heap.length > 2 * this.#due.size + fewOutdated) this.#clearOut();", ""),
   rule("a bounded number of new bindings is watched", "group/group.ts", "if (this.#watches.size >= openWatches &&", "if (false &&"),
+  elsewhere("member port: few connections without a certificate", "src-agent/members/door.ts", "if (tooMany) this.#end(", "if (false as boolean && tooMany) this.#end("),
+  elsewhere("member port: a handshake has its time, however many bytes come", "src-agent/members/door.ts", "this.#options.handshakeMs ?? handshakeMs", "60_000"),
+  elsewhere("member port: only members' addresses get a handshake", "src-agent/members/door.ts", "source === null || !this.#options.members.has(source)", "source === null"),
+  elsewhere("member port: whoever has shown a certificate stays", "src-agent/members/door.ts", "this.#forget(endOf(socket));\n    this.#options", "this.#options"),
   elsewhere("drops: a bounded number of reasons", "src-agent/drops.ts", "this.#counts.size < maximumReasons", "true"),
   elsewhere("metrics: buckets are cumulative", "src-agent/metrics/exposition.ts", "total += counts[i] as number;", "total = counts[i] as number;"),
 ];
