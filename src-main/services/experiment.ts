@@ -36,14 +36,14 @@ export function findScenario(pathOrName: string): string {
 
 /**
  * Everything a scenario needs, from nothing to the report: its lab, agents on all hosts, the run, and the lab down again, also when something fails or
- * is interrupted. Rejects with a Problem when the run could not begin.
+ * is interrupted or killed. Rejects with a Problem when the run could not begin.
  */
 export async function runExperiment(pathOrName: string, options: ExperimentOptions): Promise<{ readonly summary: RunSummary; readonly folder: RunFolder }> {
   const note = options.onNote ?? (() => {});
   const loaded = await loadScenario(findScenario(pathOrName), options.changes);
   const plan = await planFor(loaded);
   const folder = options.out ? await RunFolder.at(resolve(options.out)) : await RunFolder.create(resolve("runs"), loaded.scenario.name, new Date());
-  const lab = await labUp(plan, { name: `run-${loaded.scenario.name}-${process.pid}`, progress: note, ...(options.rootless && { rootless: true }) });
+  const lab = await labUp(plan, { name: `run-${loaded.scenario.name}-${process.pid}`, progress: note, attached: !options.keep, ...(options.rootless && { rootless: true }) });
   try {
     note("deploying agents");
     const agents = await deployAgents(lab, { ...(options.dataPlane && { dataPlane: options.dataPlane }) });

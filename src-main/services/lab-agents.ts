@@ -13,6 +13,7 @@ import type { RemoteProcess } from "./runner/session.ts";
 
 export interface LabAgentsOptions {
   readonly dataPlane?: DeployOptions["dataPlane"];
+  readonly metrics?: string;
   readonly onProgress?: DeployOptions["onProgress"];
   /** For hosts whose sudo asks for a password. */
   readonly ask?: AskSecret;
@@ -29,8 +30,8 @@ export interface LabAgents {
 export async function deployAgents(testbed: Testbed, options: LabAgentsOptions = {}): Promise<LabAgents> {
   const accesses = testbed.hosts().map((handle) => new HostAccess(handle, options.ask));
   const bundle = await loadBundle();
-  const { dataPlane, onProgress } = options;
-  return gather(accesses, await deploy(accesses, { deployment: testbed.name, bundle, ...(dataPlane && { dataPlane }), ...(onProgress && { onProgress }) }));
+  const { dataPlane, metrics, onProgress } = options;
+  return gather(accesses, await deploy(accesses, { deployment: testbed.name, bundle, ...(dataPlane && { dataPlane }), ...(metrics && { metrics }), ...(onProgress && { onProgress }) }));
 }
 
 /** Connects to agents that run already, of all hosts or `only` some. Rejects as `deployAgents` does, code `agent.notRunning` where there is none. */

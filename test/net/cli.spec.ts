@@ -65,7 +65,7 @@ hosts:
   });
 
   it("brings a lab up with agents, shows it, works on it, and takes it down", async () => {
-    const up = cli("lab", "up", labFile, "--json");
+    const up = cli("lab", "up", labFile, "--metrics", "9135", "--json");
     expect(up).toMatchObject({ code: 0 });
     expect(json(up)).toMatchObject({ ok: true, lab: "two", agents: [{ host: "a" }, { host: "b" }] });
     const status = json(cli("lab", "status", "--json"));
@@ -90,6 +90,7 @@ hosts:
     expect(json(cli("lab", "inspect", "b")).hosts.b).toMatchObject({ agent: { host: "b" }, state: expect.any(Object) });
     const metrics = cli("lab", "metrics", "b");
     expect(metrics).toMatchObject({ code: 0, stdout: expect.stringContaining("anycast_lab_agent_info{version=") });
+    expect(cli("lab", "exec", "a", "curl -sg http://[::1]:9135/metrics").stdout).toContain('anycast_lab_agent_info{version="');
     expect(cli("lab", "logs", "-n", "50", "b").stdout).toMatch(/agentStarted/);
     const preflight = cli("lab", "preflight", "b");
     expect(preflight).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ +capabilities/) });

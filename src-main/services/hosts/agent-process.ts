@@ -17,6 +17,8 @@ export interface AgentOptions {
   readonly interface: string;
   readonly address: string;
   readonly dataPlane?: "auto" | "kernel" | "ebpf" | "userspace";
+  /** Where its Prometheus endpoint listens: PORT (on the loopback address) or [ADDRESS]:PORT. Off when unset. */
+  readonly metrics?: string;
 }
 
 /** Whether the pid file's process is an agent of this run directory: $1. Prints its pid. */
@@ -56,7 +58,7 @@ export async function startAgent(access: HostAccess, facts: HostFacts, places: R
   }
   const capabilities = await agentCapabilities(access, facts);
   if (before.agent === "dead") await cleanAfter(access, facts, places, words, capabilities);
-  const run = [...words, "run", "--dir", places.run, "--host", access.name, "--interface", options.interface, "--address", options.address, "--data-plane", options.dataPlane ?? "auto"];
+  const run = [...words, "run", "--dir", places.run, "--host", access.name, "--interface", options.interface, "--address", options.address, "--data-plane", options.dataPlane ?? "auto", ...(options.metrics ? ["--metrics", options.metrics] : [])];
   const result = await (facts.systemd ? startUnit(access, facts, places, run, capabilities, options) : startDetached(access, facts, places, run, capabilities));
   const outcome = result.stdout.trim().split("\n").at(-1);
   if (outcome === "started") return "started";

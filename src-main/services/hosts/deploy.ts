@@ -19,6 +19,8 @@ export interface DeployOptions {
   readonly bundle: Bundle;
   /** For all hosts; unset or `auto`, each host's own choice counts. */
   readonly dataPlane?: NonNullable<AgentOptions["dataPlane"]>;
+  /** For all hosts; an agent that runs already keeps what it was started with. */
+  readonly metrics?: string;
   readonly onProgress?: (progress: DeployProgress) => void;
 }
 
@@ -69,7 +71,7 @@ export function deploy(hosts: readonly HostAccess[], options: DeployOptions): Pr
   });
 }
 
-async function deployTo(access: HostAccess, { deployment, bundle, dataPlane, onProgress }: DeployOptions): Promise<DeployedHost> {
+async function deployTo(access: HostAccess, { deployment, bundle, dataPlane, metrics, onProgress }: DeployOptions): Promise<DeployedHost> {
   const host = access.name;
   onProgress?.({ host, phase: "connecting" });
   await access.connection();
@@ -82,7 +84,7 @@ async function deployTo(access: HostAccess, { deployment, bundle, dataPlane, onP
     installed = await install(access, facts, places, bundle, (what, sent, total) => onProgress?.({ host, phase: "uploading", what, fraction: sent / total }));
     onProgress?.({ host, phase: "starting" });
     const plane = (dataPlane === "auto" ? undefined : dataPlane) ?? access.handle.dataPlane;
-    await startAgent(access, facts, places, installed, { deployment, interface: device, address, ...(plane && { dataPlane: plane }) });
+    await startAgent(access, facts, places, installed, { deployment, interface: device, address, ...(plane && { dataPlane: plane }), ...(metrics && { metrics }) });
   } catch (error) {
     // Nothing half-deployed: what this attempt put there goes again, unless an agent uses it.
     if ((await agentPid(access, places).catch(() => 0)) === undefined) await removeRun(access, facts, places).catch(() => {});

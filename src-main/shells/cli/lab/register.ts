@@ -15,6 +15,7 @@ export function addLabCommands(program: Command, act: Act): void {
     .option("--rootless", "use a user namespace even as root")
     .option("--no-agents", "hosts only")
     .option("--data-plane <kind>", "auto, kernel, ebpf or userspace", "auto")
+    .option("--metrics <where>", "a Prometheus endpoint at each agent: PORT on its loopback address, or [ADDRESS]:PORT")
     .action(act(async (file: string | undefined, options) => (await import("./up.ts")).upCommand(file, options)));
   about("status", "hosts, agents, clocks and links")
     .option("--links", "every link, not only paths and what was changed")

@@ -16,6 +16,7 @@ export interface UpOptions extends WhichOptions {
   readonly rootless?: boolean;
   readonly agents?: boolean;
   readonly dataPlane?: string;
+  readonly metrics?: string;
 }
 
 const dataPlanes = ["auto", "kernel", "ebpf", "userspace"] as const;
@@ -33,7 +34,7 @@ export async function upCommand(file: string | undefined, options: UpOptions): P
     const labSeconds = seconds(startedAt);
     if (testbed.kind !== "fleet") note(`lab ${testbed.name}: ${testbed.hosts().length} hosts up after ${labSeconds.toFixed(1)} s`);
     await meetHosts(testbed);
-    const deploying = { dataPlane, ask: askSecret, ...(process.stderr.isTTY && { onProgress: showProgress(testbed, (text) => line.show(text)) }) };
+    const deploying = { dataPlane, ask: askSecret, ...(options.metrics && { metrics: options.metrics }), ...(process.stderr.isTTY && { onProgress: showProgress(testbed, (text) => line.show(text)) }) };
     const agents = options.agents === false ? [] : await startAgents(testbed, deploying).catch((error: unknown) => {
       line.end();
       if (testbed.kind !== "fleet") note(`lab ${testbed.name} stays up without some of its agents; \`lab down ${testbed.name}\` takes it down`);
