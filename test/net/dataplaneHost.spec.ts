@@ -130,6 +130,20 @@ describe.each(able)("host of a data plane $kind $attach", ({ kind, attach }) => 
       .toEqual([]);
   });
 
+  it("leaves a neighbour alone whose address somebody has set for good", async () => {
+    world.addHost("k", "1");
+    world.addHost("c", "c");
+    const [, mac] = /link\/ether (\S+)/.exec(run("ip", "-n", world.namespace("r"), "link", "show", "to-c")) as unknown as [string, string];
+    world.exec("c", "ip", "neigh", "replace", "2001:db8:c::1", "lladdr", mac, "dev", "eth0", "nud", "permanent");
+    const clientPlane = await world.plane("c", kind, client, plain({ attach }));
+    await clientPlane.call("bind", X, node);
+    const sent = (): number => Number(run("ip", "netns", "exec", world.namespace("r"), "cat", "/sys/class/net/to-c/statistics/rx_packets"));
+    const before = sent();
+    world.exec("c", "sh", "-c", `ping -c 2 -i 0.2 -W 1 ${X} >/dev/null; true`);
+    expect(sent() - before).toBeGreaterThanOrEqual(2);
+    expect(world.exec("c", "ip", "neigh", "show", "2001:db8:c::1")).toContain(`lladdr ${mac} PERMANENT`);
+  });
+
   it("runs as an ordinary user with just its capabilities", async () => {
     world.addHost("k", "1");
     const wanted = kind === "ebpf" || attach === "ebpf" ? "+net_admin,+net_raw,+bpf" : "+net_admin,+net_raw";

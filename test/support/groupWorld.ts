@@ -27,6 +27,8 @@ export class GroupWorld {
   refuseRestore: string | null = null;
   /** Services let go only when told to, by `letGo` or `cling`. */
   slowServices = false;
+  /** What members say to each other goes here instead of on its way, when set. */
+  delayMember: ((give: () => void) => void) | null = null;
   readonly log: string[] = [];
   readonly effects: [string, GroupEffect][] = [];
   readonly answers = new Map<string, string>();
@@ -34,6 +36,8 @@ export class GroupWorld {
   /** Numbers of the Binding Updates that reached the client, and when. */
   readonly updates: number[] = [];
   readonly updateTimes: number[] = [];
+  /** Every message that left somebody, and when. */
+  readonly sentAt: [number, MobilityPacket][] = [];
   readonly #queue: (() => void)[] = [];
   readonly #collecting: { readonly member: string; readonly effect: Extract<GroupEffect, { do: "collect" }> }[] = [];
   #seed = 1;
@@ -113,6 +117,11 @@ export class GroupWorld {
     });
   }
 
+  #tell(member: string, input: GroupInput): void {
+    if (this.delayMember) this.delayMember(() => this.#later(member, input));
+    else this.#later(member, input);
+  }
+
   #later(member: string, input: GroupInput): void {
     this.#queue.push(() => {
       for (const effect of (this.groups.get(member) as Group).input(input, this.now)) this.#perform(member, effect);
@@ -127,8 +136,7 @@ export class GroupWorld {
         return;
       case "tellMember":
         this.log.push(`${member}->${effect.member} ${effect.message.kind}`);
-        this.#later(effect.member, { kind: "member", from: member, message: effect.message, at: this.now });
-        return;
+        return this.#tell(effect.member, { kind: "member", from: member, message: effect.message, at: this.now });
       case "collect":
         if (this.slowServices) this.#collecting.push({ member, effect });
         else this.#collect(member, effect);
@@ -148,6 +156,7 @@ export class GroupWorld {
   }
 
   #network(sent: MobilityPacket): void {
+    this.sentAt.push([this.now, sent]);
     if (this.lose(sent)) return;
     const decoded = decodePacket(encodePacket(sent));
     if (!decoded.ok) throw new Error(`undecodable: ${decoded.reason} ${decoded.field}`);

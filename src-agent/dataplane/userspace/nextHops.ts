@@ -41,8 +41,9 @@ export class NextHops {
   #resolve(destination: Address): Buffer | "unresolved" | "none" {
     const route = lookUpRoute(this.#netlink, destination, names.mark);
     if (!route || route.local || route.device !== this.#device.index) return "none";
-    useNeighbour(this.#netlink, this.#device.index, route.nextHop);
-    const mac = findNeighbour(this.#netlink, this.#device.index, route.nextHop);
+    const known = findNeighbour(this.#netlink, this.#device.index, route.nextHop);
+    if (!known?.fixed) useNeighbour(this.#netlink, this.#device.index, route.nextHop);
+    const mac = known?.address ?? findNeighbour(this.#netlink, this.#device.index, route.nextHop)?.address;
     return mac ? Buffer.concat([mac, this.#device.address, Buffer.from([0x86, 0xdd])]) : "unresolved";
   }
 }

@@ -17,13 +17,14 @@ function someClient(random: SeededRandom, client: Address): ContactClient {
     server: ["k", "a", "b"][random.below(3)] as string,
     nextSequence: random.below(0x10000),
     grant: some(() => ({ token: random.bytes(8), nonceIndex: random.below(0x10000), receivedAt: random.next() * 1e6 })),
-    capability: (["unknown", "mobile", "plain"] as const)[random.below(3)] as ContactClient["capability"],
+    capability: (["unknown", "mobile", "plain", "silent"] as const)[random.below(4)] as ContactClient["capability"],
     active: random.next() < 0.5,
     boundUntil: some(() => random.next() * 1e6),
     refreshAt: some(() => random.next() * 1e6) ?? Infinity,
     retryAt: some(() => random.next() * 1e6),
     updates: Array.from({ length: random.below(4) }, () => random.next() * 1e6),
     work: random.next() < 0.8 ? { phase: "idle" } : { phase: "rebinding", requests: ["r"], until: 5, retried: false },
+    late: null,
     waiting: random.next() < 0.9 ? null : { handoff: "h", acceptor: "a", mode: "full", drain: false, decidedAt: 1 },
   };
 }

@@ -5,7 +5,7 @@ import type { Millis } from "../step.ts";
 import { MAX_UPDATE_RATE } from "../limits.ts";
 import type { ContactClient } from "./contact.ts";
 
-const capabilities = ["unknown", "mobile", "plain"] as const;
+const capabilities = ["unknown", "mobile", "plain", "silent"] as const;
 const CAPABILITY = 0b0011;
 const ACTIVE = 0b0100;
 const GRANTED = 0b1000;
@@ -15,7 +15,7 @@ const NONE = Number.NaN;
 
 /**
  * The clients that a contact knows. Nearly all of them are idle: those are rows of packed columns, about 120 bytes each with index and timer; only a
- * client with work under way or a wish waiting is an object. Both have a slot, and a deadline if they want to be woken. Changes in place; each
+ * client with work under way, a wish waiting or a test that may yet be answered is an object. Both have a slot, and a deadline if they want to be woken. Changes in place; each
  * entry is replaced as a whole by what contact.ts makes of it. When it is full, new clients are not taken in.
  */
 export class ClientStore {
@@ -44,7 +44,7 @@ export class ClientStore {
     return this.#index.size;
   }
 
-  /** Clients that are objects: with work under way, or a wish waiting. */
+  /** Clients that are objects: with work under way, a wish waiting or a test that may yet be answered. */
   get busy(): number {
     return this.#busy.size;
   }
@@ -77,7 +77,7 @@ export class ClientStore {
     this.#reserve(this.#index.capacity);
     if (wakeAt === undefined) this.#deadlines.remove(slot);
     else this.#deadlines.set(slot, wakeAt);
-    if (state.work.phase !== "idle" || state.waiting) {
+    if (state.work.phase !== "idle" || state.late || state.waiting) {
       this.#busy.set(state.client, state);
     } else {
       this.#busy.delete(state.client);
@@ -146,6 +146,7 @@ export class ClientStore {
       refreshAt: this.#refreshAt[slot] as number,
       retryAt: timeIn(this.#retryAt),
       work: { phase: "idle" },
+      late: null,
       updates: Array.from(this.#updates.subarray(slot * MAX_UPDATE_RATE, (slot + 1) * MAX_UPDATE_RATE)).filter((at) => !Number.isNaN(at)),
       waiting: null,
     };

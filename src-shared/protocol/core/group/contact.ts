@@ -19,14 +19,19 @@ export interface ContactClient {
   /** First sequence number that no block has been granted from yet. */
   readonly nextSequence: number;
   readonly grant: { readonly token: Uint8Array; readonly nonceIndex: number; readonly receivedAt: Millis } | null;
-  /** `plain`: has no Mobile IPv6, or its data does not get through; served through the tunnel, relayed by us when another member serves it. Until `retryAt`. */
-  readonly capability: "unknown" | "mobile" | "plain";
+  /**
+   * `plain`: says that it has no Mobile IPv6, or its data does not get through; `silent`: has answered no home test so far. Until `retryAt` both are served
+   * through the tunnel, relayed by us when another member serves them.
+   */
+  readonly capability: "unknown" | "mobile" | "plain" | "silent";
   /** Has connections to X. Bindings of others are left to run out. */
   readonly active: boolean;
   /** The binding at the client, if it has one: when it runs out, and when it should be refreshed. */
   readonly boundUntil: Millis | null;
   readonly refreshAt: Millis;
   readonly work: ContactWork;
+  /** A home test that no work waits for any more: repeated (§11.8) and listened for, because the client may only be slow. Never beside a home test of `work`. */
+  readonly late: LateHomeTest | null;
   /** When members have last said how binding this client went, so at the earliest when they did it: the limit of 3 updates per second counts for the whole group (§11.8). */
   readonly updates: RecentUpdates;
   /** Asked for while other work was under way, or too soon after other updates; taken up when that is over. */
@@ -44,10 +49,18 @@ export interface HandoffWish {
   readonly decidedAt: Millis;
 }
 
+/** What a home test is for when no handoff waits for it: its token alone, or binding the client to whoever serves it. `requests` are answered at the end. */
+type QuietPurpose = { readonly for: "prepare"; readonly requests: readonly string[] } | { readonly for: "rebind"; readonly requests: readonly string[]; readonly retried: boolean };
+
+interface LateHomeTest {
+  readonly probe: HomeProbe;
+  readonly purpose: QuietPurpose;
+}
+
 export type ContactWork =
   | { readonly phase: "idle" }
-  /** Home test under way; `then` says what for. */
-  | { readonly phase: "homeTest"; readonly probe: HomeProbe; readonly purpose: { readonly for: "handOver"; readonly wish: HandoffWish } | { readonly for: "prepare"; readonly requests: readonly string[] } | { readonly for: "rebind"; readonly requests: readonly string[]; readonly retried: boolean } }
+  /** Home test under way; `purpose` says what for. */
+  | { readonly phase: "homeTest"; readonly probe: HomeProbe; readonly purpose: { readonly for: "handOver"; readonly wish: HandoffWish } | QuietPurpose }
   | { readonly phase: "handing"; readonly wish: HandoffWish; readonly donor: string; readonly until: Millis }
   | { readonly phase: "rebinding"; readonly requests: readonly string[]; readonly until: Millis; readonly retried: boolean };
 
@@ -58,8 +71,12 @@ const blockSize = 8;
 /** How long the contact waits for the outcome of a handoff before it calls it failed; longer than the acceptor's and the donor's own limits. */
 export const handingLimitMs = 15_000;
 const rebindLimitMs = 15_000;
-/** Home tests unanswered for this long: the client has no Mobile IPv6 (§11.6.1 retries included). */
-export const plainAfterMs = 3_500;
+/** Home tests of a new client unanswered for this long: it is served as one without Mobile IPv6 until it answers (transmissions at 0, 1 and 3 s). */
+export const silentAfterMs = 3_500;
+/** A client that has answered before is waited for a little longer: there is nothing to find out about it. */
+const unansweredAfterMs = 7_500;
+/** An answer counts until this long after the test began, whatever has been decided meanwhile. */
+export const lateAnswerMs = 20_000;
 /** §11.3.5: what is known of a client without Mobile IPv6 is forgotten after a while, and route optimisation tried again. Sooner where only silence said so. */
 export const plainForMs = 600_000;
 const silentForMs = 300_000;
@@ -69,9 +86,10 @@ const retryAfterMs = 60_000;
 export const provokedEveryMs = 3_000;
 
 const idle: ContactWork = { phase: "idle" };
+const noAnswer = "no answer to Home Test Init";
 
 export function newContactClient(client: Address, server: string, firstSequence: number): ContactClient {
-  return { client, server, nextSequence: firstSequence & 0xffff, grant: null, capability: "unknown", active: true, boundUntil: null, refreshAt: Infinity, updates: [], work: idle, waiting: null, retryAt: null };
+  return { client, server, nextSequence: firstSequence & 0xffff, grant: null, capability: "unknown", active: true, boundUntil: null, refreshAt: Infinity, updates: [], work: idle, late: null, waiting: null, retryAt: null };
 }
 
 /** Starts a handoff, or keeps it waiting behind work under way, or answers why not. */
@@ -84,7 +102,17 @@ export function handOver(state: ContactClient, wish: HandoffWish, view: GroupVie
   const decided: GroupEffect = { do: "mark", ...nameOf(state, wish), step: "decided", at: wish.decidedAt };
   const usable = wish.mode === "prepared" && freshGrant(state, now) !== null;
   if (usable || state.capability === "plain") return prepend([decided], beginHanding(state, wish, view, now));
-  return prepend([decided], probe({ ...state, grant: null }, { for: "handOver", wish }, view, now, random));
+  const untold = (state.late?.purpose.requests ?? []).map((r) => answer(r, { step: "homeTest", reason: `${state.client} has not answered, and is handed over as it is` }));
+  if (state.capability === "silent") return prepend([decided, ...untold], handOverSilent(state, wish, view, now, random));
+  return prepend([decided, ...untold], probe({ ...state, grant: null, late: null }, { for: "handOver", wish }, view, now, random));
+}
+
+/** Relayed at once; should it answer the test that goes on meanwhile, it is bound to its new member behind the handoff. */
+function handOverSilent(state: ContactClient, wish: HandoffWish, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
+  const purpose = { for: "rebind", requests: [], retried: false } as const;
+  const asked = state.late ? null : homeTest(state, view, now, random);
+  const late: LateHomeTest = { probe: state.late?.probe ?? (asked as NonNullable<typeof asked>).probe, purpose };
+  return prepend(asked ? [{ do: "send", packet: asked.packet }] : [], beginHanding({ ...state, late }, wish, view, now));
 }
 
 function whyNot(state: ContactClient, wish: HandoffWish, view: GroupView): string | null {
@@ -102,6 +130,7 @@ export function prepare(state: ContactClient, request: string, view: GroupView, 
     return { state: { ...state, work: { ...state.work, purpose } }, effects: [] };
   }
   if (state.work.phase !== "idle") return { state, effects: [answer(request, { step: "homeTestInit", reason: `${state.client} is being handed over or bound; ask again after that` })] };
+  if (state.late) return { state: { ...state, late: { ...state.late, purpose: { ...state.late.purpose, requests: [...state.late.purpose.requests, request] } } }, effects: [] };
   return probe(state, { for: "prepare", requests: [request] }, view, now, random);
 }
 
@@ -116,11 +145,14 @@ export function rebind(state: ContactClient, request: string | null, view: Group
   if (state.capability === "plain") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} has no Mobile IPv6` })) };
   if (state.work.phase !== "idle") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} is being handed over or bound already` })) };
   const grant = freshGrant(state, now);
-  return grant ? beginRebind(state, requests, grant, now, false) : probe(state, { for: "rebind", requests, retried: false }, view, now, random);
+  if (grant) return beginRebind(state, requests, grant, now, false);
+  if (state.late) return { state: { ...state, late: { ...state.late, purpose: { for: "rebind", requests: [...state.late.purpose.requests, ...requests], retried: false } } }, effects: [] };
+  return probe(state, { for: "rebind", requests, retried: false }, view, now, random);
 }
 
 /** A Home Test for this client, out of the home tunnel or not. */
 export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Millis, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  if (state.late) return onLateHomeTest(state, state.late, packet, at, now);
   if (state.work.phase !== "homeTest") return { state, effects: [{ do: "drop", reason: "home test not awaited", packet }] };
   const outcome = homeTestAnswered(state.work.probe, packet, at);
   if (!outcome.ok) return { state, effects: [{ do: "drop", reason: outcome.reason, packet }] };
@@ -134,17 +166,40 @@ export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Mil
   return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, purpose.retried);
 }
 
-/** §11.3.5, §11.3.6: ICMPv6 Parameter Problem, or a Binding Error of status 2, about our Home Test Init: the client knows no Mobility Header. */
-export function onNotCapable(state: ContactClient, cookie: Uint8Array | null, view: GroupView, now: Millis): GroupStep<ContactClient> {
-  const { work } = state;
-  if (work.phase !== "homeTest") return { state, effects: [{ do: "drop", reason: "a client's word that it has no Mobile IPv6, not awaited" }] };
-  if (cookie && !isOwnCookie(work.probe, cookie)) return { state, effects: [{ do: "drop", reason: "ICMPv6 error about a test init that is not ours" }] };
-  return withoutMobility({ ...plainFor(state, plainForMs, now), work: idle }, work, "the client says that it has no Mobile IPv6", view, now);
+/** Slow, not without Mobile IPv6. Whatever else is under way with the client goes on; what the test was for follows it. */
+function onLateHomeTest(state: ContactClient, late: LateHomeTest, packet: MobilityPacket, at: Millis, now: Millis): GroupStep<ContactClient> {
+  const outcome = homeTestAnswered(late.probe, packet, at);
+  if (!outcome.ok) return { state, effects: [{ do: "drop", reason: outcome.reason, packet }] };
+  const { purpose } = late;
+  const held: ContactClient = { ...state, grant: { token: outcome.token, nonceIndex: outcome.nonceIndex, receivedAt: at }, capability: "mobile", late: null };
+  const told: GroupEffect = { do: "tell", event: { type: "log", level: "info", text: `${state.client} has answered a home test after ${((at - late.probe.startedAt) / 1000).toFixed(1)} s: it is slow, not without Mobile IPv6` } };
+  if (purpose.for === "prepare") return { state: held, effects: [told, ...purpose.requests.map((r) => answer(r, null))] };
+  if (state.work.phase !== "idle") return { state: { ...held, retryAt: state.boundUntil === null ? now : null }, effects: [told] };
+  if (!state.active && purpose.requests.length === 0) return { state: held, effects: [told] };
+  return prepend([told], beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, purpose.retried));
 }
 
-function plainFor(state: ContactClient, ms: Millis, now: Millis): ContactClient {
+/** §11.3.5, §11.3.6: ICMPv6 Parameter Problem, or a Binding Error of status 2, about our Home Test Init: the client knows no Mobility Header. */
+export function onNotCapable(state: ContactClient, cookie: Uint8Array | null, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  const { work, late } = state;
+  const asked = late ?? (work.phase === "homeTest" ? work : null);
+  if (!asked) return { state, effects: [{ do: "drop", reason: "a client's word that it has no Mobile IPv6, not awaited" }] };
+  if (cookie && !isOwnCookie(asked.probe, cookie)) return { state, effects: [{ do: "drop", reason: "ICMPv6 error about a test init that is not ours" }] };
+  const reason = "the client says that it has no Mobile IPv6";
+  const plain = plainFor(state, "plain", plainForMs, now);
+  if (late) return unanswered(plain, late, reason, view);
+  return withoutMobility({ ...plain, work: idle }, work as Extract<ContactWork, { phase: "homeTest" }>, reason, view, now);
+}
+
+function plainFor(state: ContactClient, capability: "plain" | "silent", ms: Millis, now: Millis): ContactClient {
   // Its binding, if it still has one, is left to its end: nothing could refresh it.
-  return { ...state, capability: "plain", grant: null, refreshAt: Infinity, retryAt: now + ms };
+  return { ...state, capability, grant: null, refreshAt: Infinity, retryAt: now + ms };
+}
+
+/** The end of a late home test that brought nothing. */
+function unanswered(state: ContactClient, late: LateHomeTest, reason: string, view: GroupView): GroupStep<ContactClient> {
+  const told = state.capability === "plain" && state.boundUntil === null ? [servedThroughTunnel(state, reason, view)] : [];
+  return { state: { ...state, late: null }, effects: [...told, ...late.purpose.requests.map((r) => answer(r, { step: "homeTest", reason }))] };
 }
 
 /** §11.7.4: the client asks for a refresh, through the home tunnel and unsigned. Heeded for a binding that is wanted, at a limited rate. */
@@ -161,7 +216,7 @@ export function onBindingLost(state: ContactClient, from: string, why: BindingLo
   if (from !== state.server || state.work.phase === "handing") return { state, effects: [{ do: "drop", reason: `member message "bindingLost" from ${from}, not awaited` }] };
   const lost: ContactClient = { ...state, boundUntil: null, refreshAt: Infinity };
   const told = servedThroughTunnel(state, lossText[why], view);
-  if (why === "noData") return { state: plainFor(lost, plainForMs, now), effects: [told] };
+  if (why === "noData") return { state: plainFor(lost, "plain", plainForMs, now), effects: [told] };
   // Without the old token the client is asked whether it has Mobile IPv6 at all.
   return { state: provoked({ ...lost, grant: why === "homeAddressOption" ? null : lost.grant }, now), effects: [told] };
 }
@@ -188,12 +243,12 @@ export function onActivity(state: ContactClient, active: boolean): GroupStep<Con
 
 /** Nobody serves the client, and it is not bound: what it sends next is for us. */
 export function isAway(state: ContactClient): boolean {
-  return !state.active && state.boundUntil === null && state.work.phase === "idle" && state.waiting === null;
+  return !state.active && state.boundUntil === null && state.work.phase === "idle" && state.late === null && state.waiting === null;
 }
 
 /** Nothing is known of the client that the next packet would not teach us again. */
 export function forgettable(state: ContactClient): boolean {
-  return isAway(state) && state.capability !== "plain";
+  return isAway(state) && state.capability !== "plain" && state.capability !== "silent";
 }
 
 /** What a member reports about this client. */
@@ -221,9 +276,22 @@ export function onReport(state: ContactClient, from: string, message: MemberMess
 
 /** Timers: retransmits home tests, gives up on what has taken too long, refreshes the binding before it runs out. */
 export function contactTimer(state: ContactClient, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
+  const step = lateTimer(state, view, now);
+  return prepend(step.effects, workTimer(step.state, view, now, random));
+}
+
+function lateTimer(state: ContactClient, view: GroupView, now: Millis): GroupStep<ContactClient> {
+  const { late } = state;
+  if (!late) return { state, effects: [] };
+  if (now >= late.probe.startedAt + lateAnswerMs) return unanswered(state, late, noAnswer, view);
+  const next = homeTestTimer(late.probe, now);
+  return { state: { ...state, late: { ...late, probe: next.probe } }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [] };
+}
+
+function workTimer(state: ContactClient, view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
   const { work } = state;
   if (work.phase === "homeTest") {
-    if (now >= work.probe.startedAt + plainAfterMs) return onSilence({ ...state, work: idle }, work, view, now);
+    if (now >= silentAt(state, work.probe)) return onSilence({ ...state, work: idle }, work, view, now);
     const next = homeTestTimer(work.probe, now);
     return { state: { ...state, work: { ...work, probe: next.probe } }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [] };
   }
@@ -241,7 +309,7 @@ function idleTimer(state: ContactClient, view: GroupView, now: Millis, random: R
   const over = state.boundUntil !== null && now >= state.boundUntil;
   const next: ContactClient = {
     ...state,
-    ...(retry && { retryAt: null, capability: state.capability === "plain" ? "unknown" : state.capability }),
+    ...(retry && { retryAt: null, capability: state.capability === "mobile" ? "mobile" : "unknown" }),
     ...(over && { boundUntil: null, refreshAt: Infinity }),
   };
   const told = over && state.active ? [servedThroughTunnel(next, "its binding has run out", view)] : [];
@@ -251,10 +319,17 @@ function idleTimer(state: ContactClient, view: GroupView, now: Millis, random: R
   return prepend(told, rebind(next, null, view, now, random));
 }
 
-/** No answer to any Home Test Init. One that has answered before is asked again soon. */
+/** No answer to any Home Test Init yet. Handoffs do not wait for one any longer; the test goes on by itself. One that has answered before is asked again soon. */
 function onSilence(state: ContactClient, work: Extract<ContactWork, { phase: "homeTest" }>, view: GroupView, now: Millis): GroupStep<ContactClient> {
-  const silent = state.capability === "mobile" ? { ...state, retryAt: now + retryAfterMs, refreshAt: Infinity } : plainFor(state, silentForMs, now);
-  return withoutMobility(silent, work, "no answer to Home Test Init", view, now);
+  const { probe, purpose } = work;
+  const late: LateHomeTest = { probe, purpose: purpose.for === "handOver" ? { for: "rebind", requests: [], retried: false } : purpose };
+  const silent = state.capability === "mobile" ? { ...state, retryAt: now + retryAfterMs, refreshAt: Infinity } : plainFor(state, "silent", silentForMs, now);
+  if (purpose.for === "handOver") return withoutMobility({ ...silent, late }, work, noAnswer, view, now);
+  return { state: { ...silent, late }, effects: state.boundUntil === null ? [servedThroughTunnel(silent, noAnswer, view)] : [] };
+}
+
+function silentAt(state: ContactClient, probe: HomeProbe): Millis {
+  return probe.startedAt + (state.capability === "mobile" ? unansweredAfterMs : silentAfterMs);
 }
 
 /** Bindings are refreshed when a fifth of what the client granted is left (§11.7.2 asks for "well before"), and for longer ones at least 84 s before 420 s. */
@@ -264,8 +339,7 @@ function boundFor(state: ContactClient, grantedSeconds: number, now: Millis): Co
 }
 
 function probe(state: ContactClient, purpose: Extract<ContactWork, { phase: "homeTest" }>["purpose"], view: GroupView, now: Millis, random: Random): GroupStep<ContactClient> {
-  const self = view.members.get(view.self) as Address;
-  const { probe, packet } = startHomeTest({ home: view.home, client: state.client, tunnel: { source: self, destination: view.homeAgent } }, now, random);
+  const { probe, packet } = homeTest(state, view, now, random);
   const mark = purpose.for === "handOver" ? ({ do: "mark", ...nameOf(state, purpose.wish), step: "homeTestInit" } as const) : undefined;
   return {
     state: { ...state, work: { phase: "homeTest", probe, purpose } },
@@ -273,10 +347,15 @@ function probe(state: ContactClient, purpose: Extract<ContactWork, { phase: "hom
   };
 }
 
+function homeTest(state: ContactClient, view: GroupView, now: Millis, random: Random): ReturnType<typeof startHomeTest> {
+  const self = view.members.get(view.self) as Address;
+  return startHomeTest({ home: view.home, client: state.client, tunnel: { source: self, destination: view.homeAgent } }, now, random);
+}
+
 function beginHanding(state: ContactClient, wish: HandoffWish, view: GroupView, now: Millis): GroupStep<ContactClient> {
   const donor = state.server;
   const [lease, nextSequence] = grantBlock(state.nextSequence);
-  const grant = state.capability === "plain" ? null : grantNow(state, now);
+  const grant = state.capability === "mobile" ? grantNow(state, now) : null;
   const take: MemberMessage = { kind: "take", handoff: wish.handoff, client: state.client, acceptor: wish.acceptor, mode: wish.mode, drain: wish.drain, lease, grant };
   const effects: GroupEffect[] = [];
   if (donor !== view.self && wish.acceptor !== view.self) effects.push({ do: "tellMember", member: wish.acceptor, message: { kind: "expect", handoff: wish.handoff, client: state.client, donor } });
@@ -315,7 +394,7 @@ function rebindFailed(state: ContactClient, work: Extract<ContactWork, { phase: 
 function withoutMobility(state: ContactClient, work: Extract<ContactWork, { phase: "homeTest" }>, reason: string, view: GroupView, now: Millis): GroupStep<ContactClient> {
   // As long as it is bound it is served directly all the same.
   const told = state.boundUntil === null ? [servedThroughTunnel(state, reason, view)] : [];
-  if (work.purpose.for === "handOver" && state.capability === "plain") return prepend(told, beginHanding(state, work.purpose.wish, view, now));
+  if (work.purpose.for === "handOver" && state.capability !== "mobile") return prepend(told, beginHanding(state, work.purpose.wish, view, now));
   const requests = work.purpose.for === "handOver" ? [work.purpose.wish.handoff] : work.purpose.requests;
   return { state, effects: [...told, ...requests.map((r) => answer(r, { step: "homeTest", reason }))] };
 }
@@ -329,12 +408,17 @@ function ended(state: ContactClient, effects: readonly GroupEffect[], view: Grou
 
 /** When `contactTimer` must be called; undefined when nothing is awaited. */
 export function contactWake(state: ContactClient): Millis | undefined {
+  const late = state.late ? Math.min(state.late.probe.retryAt, state.late.probe.startedAt + lateAnswerMs) : Infinity;
+  const next = Math.min(late, workWake(state));
+  return next === Infinity ? undefined : next;
+}
+
+function workWake(state: ContactClient): Millis {
   const { work } = state;
-  if (work.phase === "homeTest") return Math.min(work.probe.retryAt, work.probe.startedAt + plainAfterMs);
+  if (work.phase === "homeTest") return Math.min(work.probe.retryAt, silentAt(state, work.probe));
   if (work.phase !== "idle") return work.until;
   if (state.waiting) return (state.updates[0] ?? -Infinity) + 1000;
-  const next = Math.min(state.retryAt ?? Infinity, state.active ? state.refreshAt : Infinity, state.boundUntil ?? Infinity);
-  return next === Infinity ? undefined : next;
+  return Math.min(state.retryAt ?? Infinity, state.active ? state.refreshAt : Infinity, state.boundUntil ?? Infinity);
 }
 
 function freshGrant(state: ContactClient, now: Millis): HomeGrant | null {

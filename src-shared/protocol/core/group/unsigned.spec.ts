@@ -89,9 +89,10 @@ describe("a client without Mobile IPv6", () => {
     world.plain = true;
     world.handOver("h", "a");
     world.advance(5_000);
-    expect(contact()).toMatchObject([{ capability: "plain", server: "a" }]);
+    expect(contact()).toMatchObject([{ capability: "silent", server: "a" }]);
+    world.advance(20_000);
     world.give("a", { kind: "activity", client, active: false });
-    expect(contact()).toMatchObject([{ capability: "plain", server: "k" }]);
+    expect(contact()).toMatchObject([{ capability: "silent", server: "k" }]);
     expect(world.effects.some(([member, e]) => member === "k" && e.do === "unrelay")).toBe(true);
     world.advance(600_000);
     expect(contact()).toEqual([]);
