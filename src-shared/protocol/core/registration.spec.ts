@@ -197,6 +197,15 @@ describe("acknowledgements (§11.7.3)", () => {
     expect(sentBy(contact.answer({ status: 135, sequence }))).toHaveLength(1);
   });
 
+  it("with 135 that jump about while we wait never have one number sent twice in a row (§11.8)", () => {
+    const contact = new Contact().start();
+    for (const jump of [0x4000, 0x4000]) contact.answer({ status: 135, sequence: (contact.state.sequence + jump) & 0xffff });
+    const { sequence } = contact.state;
+    expect(sentBy(contact.answer({ status: 135, sequence: (sequence + 0x7fff) & 0xffff }))).toEqual([]);
+    contact.answer({ status: 135, sequence: (sequence - 1) & 0xffff });
+    expect(updateIn(contact.wake()).sequence).toBe((sequence + 0x8000) & 0xffff);
+  });
+
   it("with 144 carry the home agent's clock, which ids follow from then on", () => {
     for (const off of [-3600 * seconds, 20 * seconds]) {
       const contact = new Contact(420, off);

@@ -31,6 +31,8 @@ interface Asking {
   readonly retryAt: Millis;
   /** Times that a refusal told us what to correct and we asked again at once. */
   readonly corrections: number;
+  /** The home agent says that it has accepted this number (status 135): the next one goes above it. */
+  readonly above: number | null;
   /** Somebody has been told that it does not work. */
   readonly told: boolean;
 }
@@ -120,7 +122,7 @@ function onAcknowledgement(state: Registration, packet: MobilityPacket, mobility
   if (message.status === bindingStatus.sequenceOutOfWindow) {
     // What says 135 has accepted a number that ours is not newer than; anything else is an answer of long ago, sent again by somebody.
     if (isNewerSequence(state.sequence, message.sequence)) return dropped(state, "binding acknowledgement 135 about a number that we have passed", packet);
-    return corrected({ ...state, sequence: message.sequence }, message, now);
+    return corrected({ ...state, asking: { ...state.asking, above: message.sequence } }, message, now);
   }
   if (!isOurs) return dropped(state, "binding acknowledgement of another sequence number", packet);
   if (message.status === bindingStatus.messageIdMismatch) return corrected({ ...state, clockOffset: followedOffset(state, message, now) }, message, now);
@@ -145,8 +147,8 @@ function onAccepted(state: AskingState, message: BindingAcknowledgement, now: Mi
 function corrected(state: AskingState, message: BindingAcknowledgement, now: Millis): Step<Registration> {
   const { asking } = state;
   if (asking.corrections >= CORRECTIONS) return settled({ ...state, asking: { ...asking, told: true } }, asking.told ? [] : [failure(state, message.status, describeStatus(message.status))]);
-  const sequence = sequenceAfter(state.sequence);
-  return transmit(state, { ...asking, firstSequence: sequence, firstSentAt: now, sent: 0, corrections: asking.corrections + 1 }, now);
+  const firstSequence = sequenceAfter(asking.above ?? state.sequence);
+  return transmit(state, { ...asking, firstSequence, firstSentAt: now, sent: 0, corrections: asking.corrections + 1 }, now);
 }
 
 /** Statuses that time may cure are waited out; the others end it. */
@@ -167,14 +169,14 @@ function onUnprovenRefusal(state: AskingState, message: BindingAcknowledgement):
 type AskingState = Extract<Registration, { phase: "asking" | "removing" }>;
 
 function ask(common: RegistrationBase, phase: "asking" | "removing", granted: Granted | null, now: Millis): Step<Registration> {
-  const asking: Asking = { sent: 0, firstSequence: sequenceAfter(common.sequence), firstSentAt: now, retryAt: now, corrections: 0, told: false };
+  const asking: Asking = { sent: 0, firstSequence: sequenceAfter(common.sequence), firstSentAt: now, retryAt: now, corrections: 0, above: null, told: false };
   return transmit(phase === "asking" ? { ...common, phase, asking, granted } : { ...common, phase, asking }, asking, now);
 }
 
 /** §11.8: each transmission has a new number, and here a new message id. */
 function transmit(state: AskingState, asking: Asking, now: Millis): Step<Registration> {
   const { wish } = state;
-  const sequence = sequenceAfter(state.sequence);
+  const sequence = sequenceAfter(asking.above ?? state.sequence);
   const sent = asking.sent + 1;
   const first = state.phase === "asking" && !state.granted ? INITIAL_BINDACK_TIMEOUT_FIRST_REGISTRATION_MS : INITIAL_BINDACK_TIMEOUT_MS;
   const id = nextId(state, now);
@@ -193,7 +195,7 @@ function transmit(state: AskingState, asking: Asking, now: Millis): Step<Registr
       options: [{ kind: "messageReplay", timestamp: id }],
     },
   };
-  const next: Registration = { ...state, sequence, lastId: id, asking: { ...asking, sent, retryAt: now + backOff(sent, first) } };
+  const next: Registration = { ...state, sequence, lastId: id, asking: { ...asking, sent, above: null, retryAt: now + backOff(sent, first) } };
   return settled(next, [{ do: "send", packet: signRegistration(packet, wish.careOf, wish.association) }]);
 }
 
