@@ -13,6 +13,7 @@ import { Answers, type WayOut } from "./answers.ts";
 import { Drops } from "./drops.ts";
 import { forgivingPlane } from "./forgivingPlane.ts";
 import { HomeAgentRole, type HomePorts } from "./homeAgent/role.ts";
+import { MessageTeller } from "./messageTeller.ts";
 import { AgentMetrics } from "./metrics/agentMetrics.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
 import type { Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling, WatchDatagrams } from "./ports.ts";
@@ -58,6 +59,7 @@ export class Engine {
   readonly #homes = new Map<Address, HomeAgentRole>();
   readonly #memberKeys = new Map<string, MemberKey>();
   readonly #metrics = new AgentMetrics();
+  readonly #messages: MessageTeller;
   readonly #planeDrops: NodeJS.Timeout;
   #correspondent: CorrespondentRole | null = null;
   #eventSequence = 0;
@@ -66,6 +68,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     const tell = (body: AgentEventBody): void => this.tell(body);
+    this.#messages = new MessageTeller(this.#metrics, tell, options.clock.mono());
     this.#drops = new Drops(tell, () => options.clock.mono());
     this.#ports = {
       clock: options.clock,
@@ -247,6 +250,7 @@ export class Engine {
     const { plane, signalling } = this.#options;
     for (const [reason, count] of Object.entries(plane.counters().drops)) this.#drops.report(reason, count, "data plane");
     this.#drops.report("signalling that was read too slowly", signalling.lost(), "signalling");
+    this.#drops.report("messages that were counted but not told one by one", this.#messages.untold, "signalling");
   }
 
   #groupOf(home: string): Membership {
@@ -264,13 +268,8 @@ export class Engine {
 
   #send(packet: MobilityPacket): Millis {
     const at = this.#options.signalling.send(encodePacket(packet));
-    queueMicrotask(() => this.#tellMessage("sent", packet, at));
+    queueMicrotask(() => this.#messages.sent(packet, at));
     return at;
-  }
-
-  #tellMessage(direction: "sent" | "received", packet: MobilityPacket, at: Millis): void {
-    this.#metrics.message(direction, packet.message.kind);
-    this.tell({ type: "message", direction, at, source: packet.source, destination: packet.destination, tunnelled: packet.tunnel !== undefined, summary: describe(packet) });
   }
 
   /** Every packet with a Mobility Header that reaches this host. Nothing in it can make this throw. */
@@ -286,7 +285,7 @@ export class Engine {
     const { packet, mobilityHeader } = decoded;
     if (!this.#isForUs(packet)) return; // passing through a home agent's tunnel: the data plane's business
     this.#guarded(describe(packet), () => this.#route(packet, mobilityHeader, at));
-    this.#tellMessage("received", packet, at);
+    this.#messages.received(packet, at, this.#options.clock.mono());
   }
 
   /** Nothing from the wire ends the agent. */

@@ -14,6 +14,9 @@ const elsewhere = (name: string, file: string, from: string, to: string): Broken
 export const brokenRules: readonly BrokenRule[] = [
   rule("test init with a Home Address option is dropped", "correspondent.ts", 'packet.homeAddress !== undefined && message.kind !== "bindingUpdate"', "false"),
   rule("tests are answered at a limited rate", "correspondent.ts", "if (!taken) return drop({ ...state, tests: bucket }", "if (false) return drop({ ...state, tests: bucket }"),
+  rule("tests are answered at a limited rate for each network", "correspondent.ts", "if (!state.testsEach.take(packet.source, now)) return", "if (false) return"),
+  rule("a network is 64 bits of address", "prefixBuckets.ts", "const prefixLength = 8;", "const prefixLength = 16;"),
+  rule("networks do not share what one may", "prefixBuckets.ts", "this.#seed) % count", "this.#seed) % 1"),
   rule("home and care-of tokens differ", "nonces.ts", "return careOfKeygenToken(nonces.kcn, careOf, nonce.bytes);", "return homeKeygenToken(nonces.kcn, careOf, nonce.bytes);"),
   rule("a new nonce every 30 s", "nonces.ts", "NONCE_INTERVAL_MS = 30_000", "NONCE_INTERVAL_MS = 40_000"),
   rule("no nonce is accepted at 240 s", "nonces.ts", "return now < nonceDiesAt(nonce);", "return now <= nonceDiesAt(nonce);"),
@@ -155,6 +158,7 @@ export const brokenRules: readonly BrokenRule[] = [
   elsewhere("member port: a handshake has its time, however many bytes come", "src-agent/members/door.ts", "this.#options.handshakeMs ?? handshakeMs", "60_000"),
   elsewhere("member port: only members' addresses get a handshake", "src-agent/members/door.ts", "source === null || !this.#options.members.has(source)", "source === null"),
   elsewhere("member port: whoever has shown a certificate stays", "src-agent/members/door.ts", "this.#forget(endOf(socket));\n    this.#options", "this.#options"),
+  elsewhere("messages: a flood is told at a limited rate", "src-agent/messageTeller.ts", "if (taken) return", "if (true) return"),
   elsewhere("drops: a bounded number of reasons", "src-agent/drops.ts", "this.#counts.size < maximumReasons", "true"),
   elsewhere("metrics: buckets are cumulative", "src-agent/metrics/exposition.ts", "total += counts[i] as number;", "total = counts[i] as number;"),
 ];

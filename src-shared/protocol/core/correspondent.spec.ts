@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { altered, CorrespondentPeer, dropsOf, sentBy } from "../../../test/support/correspondentPeer.ts";
-import { parseAddress } from "../../net/address.ts";
+import { parseAddress, type Address } from "../../net/address.ts";
 import { bindingManagementKey, verifyBindingAcknowledgement } from "../wire/authenticator.ts";
 import type { BindingUpdate, MobilityPacket } from "../wire/message.ts";
 import { decodePacket, encodePacket } from "../wire/packet.ts";
@@ -74,6 +74,20 @@ describe("test inits (§5.2.5, §9.4)", () => {
     expect(dropsOf(peer.effects)).toEqual(["too many test inits"]);
     peer.now += 200;
     expect(flood()).toBe(2);
+  });
+
+  it("of one network leave the others theirs, whatever addresses it makes up", () => {
+    const peer = new CorrespondentPeer(C, { tests: { perSecond: 100, burst: 100 }, testsEach: { perSecond: 10, burst: 5 } });
+    const init = (source: Address) => ({ source, destination: C, message: { kind: "homeTestInit", cookie, options: [] } }) as const;
+    const flood = () => Array.from({ length: 300 }, (_, i) => sentBy(peer.receive(init(parseAddress(`2001:db8:bad::${(i + 1).toString(16)}`)))).length).reduce((a, b) => a + b);
+    expect(flood()).toBe(5);
+    expect(dropsOf(peer.effects)).toEqual(["too many test inits from one network"]);
+    expect(sentBy(peer.receive(init(X)))).toHaveLength(1);
+    // Who is refused uses up nothing of what all share.
+    const others = Array.from({ length: 200 }, (_, i) => sentBy(peer.receive(init(parseAddress(`2001:db8:0:${(i + 0x100).toString(16)}::1`)))).length).reduce((a, b) => a + b);
+    expect(others).toBe(100 - 5 - 1);
+    peer.now += 300;
+    expect(flood()).toBe(3);
   });
 });
 

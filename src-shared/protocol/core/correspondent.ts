@@ -5,6 +5,7 @@ import { BindingCache, type CacheEntry } from "./bindingCache.ts";
 import { defaultCorrespondentLimits, drop, endBinding, unbound, type Correspondent, type CorrespondentLimits } from "./correspondentState.ts";
 import { onBindingUpdate } from "./correspondentUpdate.ts";
 import { careOfToken, currentNonce, homeToken, newNonces } from "./nonces.ts";
+import { PrefixBuckets } from "./prefixBuckets.ts";
 import type { Effect, Millis, Random, Step } from "./step.ts";
 import { takeToken, tokenBucket } from "./tokenBucket.ts";
 
@@ -34,6 +35,7 @@ export function newCorrespondent(now: Millis, random: Random, limits: Correspond
     nonces: newNonces(random),
     cache: new BindingCache(limits.entries, seed),
     tests: tokenBucket(limits.tests, now),
+    testsEach: new PrefixBuckets(limits.testsEach, seed, now),
     refusals: tokenBucket(limits.refusals, now),
     errors: tokenBucket(limits.errors, now),
   };
@@ -91,6 +93,7 @@ function onTestInit(
   now: Millis,
   random: Random,
 ): Step<Correspondent> {
+  if (!state.testsEach.take(packet.source, now)) return drop(state, "too many test inits from one network", packet);
   const { bucket, taken } = takeToken(state.tests, now);
   if (!taken) return drop({ ...state, tests: bucket }, "too many test inits", packet);
   const { nonces, nonce } = currentNonce(state.nonces, now, random);

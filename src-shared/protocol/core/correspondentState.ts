@@ -1,6 +1,7 @@
 import type { MobilityPacket } from "../wire/message.ts";
 import type { BindingCache, CacheEntry } from "./bindingCache.ts";
 import type { Nonces } from "./nonces.ts";
+import type { PrefixBuckets } from "./prefixBuckets.ts";
 import type { Effect, Millis, Step } from "./step.ts";
 import type { Rate, TokenBucket } from "./tokenBucket.ts";
 
@@ -12,6 +13,8 @@ export interface CorrespondentLimits {
   readonly lifetimeSeconds: number;
   /** Home Tests and Care-of Tests sent. */
   readonly tests: Rate;
+  /** … of these to one network: no single one uses up what there is for all. */
+  readonly testsEach: Rate;
   /** Binding Acknowledgements that refuse and that no authenticator has earned (131, 136 to 139). */
   readonly refusals: Rate;
   /** Binding Errors (§9.3.3). */
@@ -22,16 +25,18 @@ export const defaultCorrespondentLimits: CorrespondentLimits = {
   entries: 65_536,
   lifetimeSeconds: 420,
   tests: { perSecond: 5_000, burst: 5_000 },
+  testsEach: { perSecond: 500, burst: 1_000 },
   refusals: { perSecond: 100, burst: 200 },
   errors: { perSecond: 50, burst: 100 },
 };
 
-/** A correspondent node (RFC 6275 §5.2, §9). `cache` is a store that changes in place; everything else is replaced by each step. */
+/** A correspondent node (RFC 6275 §5.2, §9). `cache` and `testsEach` are stores that change in place; everything else is replaced by each step. */
 export interface Correspondent {
   readonly limits: CorrespondentLimits;
   readonly nonces: Nonces;
   readonly cache: BindingCache;
   readonly tests: TokenBucket;
+  readonly testsEach: PrefixBuckets;
   readonly refusals: TokenBucket;
   readonly errors: TokenBucket;
 }

@@ -1,3 +1,5 @@
+import { keyedHash } from "./keyedHash.ts";
+
 /**
  * From keys of a fixed number of bytes to small numbers ("slots") in packed arrays: the index of tables that may hold a million entries.
  * Owners keep their columns in typed arrays by slot and grow them to `capacity`. Hashing is keyed, so that a peer who may choose keys cannot
@@ -38,7 +40,7 @@ export class PackedIndex {
   /** Slot of the key, or -1. */
   find(key: Uint8Array): number {
     const mask = this.#buckets.length - 1;
-    for (let b = this.#hash(key, 0) & mask; ; b = (b + 1) & mask) {
+    for (let b = keyedHash(key, 0, this.#keyLength, this.#seed) & mask; ; b = (b + 1) & mask) {
       const slot = (this.#buckets[b] as number) - 1;
       if (slot < 0 || this.#isAt(slot, key)) return slot;
     }
@@ -61,7 +63,7 @@ export class PackedIndex {
   /** Gives the key's slot back. Returns it, or -1 when the key was not there. */
   remove(key: Uint8Array): number {
     const mask = this.#buckets.length - 1;
-    let hole = this.#hash(key, 0) & mask;
+    let hole = keyedHash(key, 0, this.#keyLength, this.#seed) & mask;
     while (this.#buckets[hole] !== 0 && !this.#isAt((this.#buckets[hole] as number) - 1, key)) hole = (hole + 1) & mask;
     const slot = (this.#buckets[hole] as number) - 1;
     if (slot < 0) return -1;
@@ -131,25 +133,8 @@ export class PackedIndex {
   }
 
   #hashOf(slot: number): number {
-    return this.#hash(this.#keys, slot * this.#keyLength);
+    return keyedHash(this.#keys, slot * this.#keyLength, this.#keyLength, this.#seed);
   }
-
-  /** Murmur3's mixing, 4 bytes at a time. */
-  #hash(bytes: Uint8Array, at: number): number {
-    let h = this.#seed;
-    for (let i = at; i < at + this.#keyLength; i += 4) {
-      const word = (bytes[i] as number) | ((bytes[i + 1] as number) << 8) | ((bytes[i + 2] as number) << 16) | ((bytes[i + 3] as number) << 24);
-      h ^= Math.imul(rotate(Math.imul(word, 0xcc9e2d51), 15), 0x1b873593);
-      h = (Math.imul(rotate(h, 13), 5) + 0xe6546b64) | 0;
-    }
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-    return (h ^ (h >>> 16)) >>> 0;
-  }
-}
-
-function rotate(word: number, by: number): number {
-  return (word << by) | (word >>> (32 - by));
 }
 
 /** A longer copy of a column; unchanged when it is long enough. */

@@ -15,7 +15,7 @@ const homes = ["2001:db8:f::1", "2001:db8:f::2", "2001:db8:e::1"].map(parseAddre
 const places = ["2001:db8:2::21", "2001:db8:3::31", ...homes, "fe80::1", "ff02::1", "::1", "::ffff:1.2.3.4", "2001:db8:1::10"].map(parseAddress);
 const lifetimes = [0, 1, 2, 15, 105, 106, 0xffff] as const;
 const offsets = [1, 0, 2, 0xffff, 0x7fff, 0x8000, 0x8001, 100] as const;
-const limits: CorrespondentLimits = { entries: 2, lifetimeSeconds: 420, tests: { perSecond: 4, burst: 6 }, refusals: { perSecond: 2, burst: 3 }, errors: { perSecond: 1, burst: 2 } };
+const limits: CorrespondentLimits = { entries: 2, lifetimeSeconds: 420, tests: { perSecond: 4, burst: 6 }, testsEach: { perSecond: 3, burst: 4 }, refusals: { perSecond: 2, burst: 3 }, errors: { perSecond: 1, burst: 2 } };
 /** Nonces that can be alive at once: one each 30 s for 240 s, and the newest. */
 const mostNonces = 9;
 const tokenLifetimeMs = 240_000;
