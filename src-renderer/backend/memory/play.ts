@@ -61,11 +61,14 @@ export function playHandoff(lab: LabState, plan: HandoffPlan, dice: Dice): Hando
     exchange("homeTest", ["HoTI", "HoT"], contact, homeAgent === contact ? null : homeAgent);
   }
   if (contact !== plan.donor) send("Hand over", contact, plan.donor);
-  const frozenAt = now;
-  step("frozen", plan.donor);
-  work();
-  step("stateSent", plan.donor);
-  const sentAt = now;
+  // In `full` the offer does not wait until the services have let go.
+  const sentAt = plan.mode === "full" ? now : now + 0.15 + dice.tail(0.4);
+  const frozenAt = plan.mode === "full" ? now + 0.3 + dice.tail(2) : now;
+  for (const [name, at] of [["stateSent", sentAt], ["frozen", frozenAt]] as const) {
+    now = at;
+    step(name, plan.donor);
+  }
+  now = sentAt;
   const path = send("State, tokens", plan.donor, plan.acceptor);
   step("stateReceived", plan.acceptor, path, sentAt);
   work();
