@@ -59,7 +59,7 @@ hosts:
     const result = cli("lab", "status", "--fleet", fleet);
     expect(result.code).toBe(2);
     expect(result.stderr).toMatch(/bad-fleet\.yaml:4:\d+: hosts\.n1\.port: /);
-    expect(result.stderr).toMatch(/bad-fleet\.yaml:5:\d+: hosts\.n2: .*adress/);
+    expect(result.stderr).toMatch(/bad-fleet\.yaml:5:\d+: hosts\.n2\.adress/);
     expect(result.stderr).toMatch(/bad-fleet\.yaml:6:\d+: home\.prefix: .*nonsense/);
     expect(json(cli("lab", "status", "--json", "--fleet", fleet))).toMatchObject({ ok: false, error: { code: "fleet.invalid", remedy: expect.stringContaining("docs/fleet-file.md") } });
   });
