@@ -1,6 +1,7 @@
 /**
  * Breaks each rule in rules.ts, one at a time, in a copy of the sources, and runs the unit tests of the protocol: every time something must go red.
  * `node test/broken/run.ts [PATTERN]` (a regular expression for the rules' names). Prints which test caught what; exit code 1 when a rule was broken unnoticed.
+ * Without a pattern, what was found is written to docs/broken-rules.md.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -10,6 +11,12 @@ import { brokenRules, type BrokenRule } from "./rules.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const allTests = ["src-shared/protocol/core", "src-shared/sim", "test/scenario"];
+/** `caughtBy`: the first test that failed, or null. */
+interface Outcome {
+  readonly broken: BrokenRule;
+  readonly caughtBy: string | null;
+}
+
 /** Some breaks loop for ever. */
 const limitMs = 300_000;
 const wanted = new RegExp(process.argv[2] ?? "");
@@ -29,14 +36,33 @@ function tryAll(rules: readonly BrokenRule[]): number {
     console.error(`the suite is red before anything is broken: ${sound}`);
     return 2;
   }
-  let unnoticed = 0;
+  const outcomes: Outcome[] = [];
   for (const broken of rules) {
     const caughtBy = tryOne(broken);
-    if (caughtBy === null) unnoticed++;
+    outcomes.push({ broken, caughtBy });
     console.log(`${caughtBy === null ? "UNNOTICED" : "caught   "} ${broken.rule}${caughtBy === null ? "" : `\n            by ${caughtBy}`}`);
   }
+  const unnoticed = outcomes.filter(({ caughtBy }) => caughtBy === null).length;
   console.log(`${rules.length} rules broken, ${unnoticed} unnoticed`);
+  if (rules.length === brokenRules.length) writeFileSync(join(root, "docs/broken-rules.md"), record(outcomes));
   return unnoticed > 0 ? 1 : 0;
+}
+
+function record(outcomes: readonly Outcome[]): string {
+  const unnoticed = outcomes.filter(({ caughtBy }) => caughtBy === null).length;
+  const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+  const rows = outcomes.map(({ broken, caughtBy }) => `| ${cell(broken.rule)} | \`${broken.file.replace("src-shared/protocol/core/", "core/")}\` | ${caughtBy === null ? "**nothing**" : cell(caughtBy)} |`);
+  return [
+    "# Rules broken on purpose",
+    "",
+    "Written by `node test/broken/run.ts` (some five minutes): each rule broken by one edit of its file, the edits in `test/broken/rules.ts`, and the first test that then failed.",
+    `The last time: ${outcomes.length} rules, ${unnoticed} unnoticed.`,
+    "",
+    "| Rule | File | Noticed by |",
+    "|---|---|---|",
+    ...rows,
+    "",
+  ].join("\n");
 }
 
 /** Name of the first test that failed, or null. */
