@@ -12,7 +12,7 @@ import { runInNewContext } from "node:vm";
 import { ClientStates } from "../src-agent/dataplane/clientStates.ts";
 import { addressBytes, formatAddress, type Address } from "../src-shared/net/address.ts";
 import { AddressSet } from "../src-shared/protocol/core/addressSet.ts";
-import { newContactClient, type ContactClient } from "../src-shared/protocol/core/group/contact.ts";
+import { newContactClient, type ContactClient } from "../src-shared/protocol/core/group/contactClient.ts";
 import type { GroupEffect, GroupView } from "../src-shared/protocol/core/group/effects.ts";
 import { Group } from "../src-shared/protocol/core/group/group.ts";
 import { seededRandom } from "../src-shared/stats/random.ts";

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { brokenRules } from "./broken/rules.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const text = readFileSync(join(root, "docs/protocol.md"), "utf8");
@@ -42,6 +43,11 @@ describe("docs/protocol.md", () => {
     const references = limits.filter((row) => row.length === 4).flatMap((row) => quoted(row[3] as string));
     expect(references.length).toBeGreaterThan(10);
     expect(references.filter((reference) => !isThere(reference))).toEqual([]);
+  });
+
+  it("has rules that can be broken: the text of each edit occurs once", () => {
+    const lost = brokenRules.filter(({ file, from }) => readFileSync(join(root, file), "utf8").split(from).length !== 2);
+    expect(lost.map(({ rule, file }) => `${rule}: ${file}`)).toEqual([]);
   });
 
   it("gives every rule a file or says that there is none", () => {

@@ -4,7 +4,7 @@ import { parseAddress, type Address } from "../../../net/address.ts";
 import { seededRandom, type SeededRandom } from "../../../stats/random.ts";
 import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
-import { newContactClient, type ContactClient } from "./contact.ts";
+import { newContactClient, type ContactClient } from "./contactClient.ts";
 import type { GroupView } from "./effects.ts";
 import { Group, openWatches } from "./group.ts";
 

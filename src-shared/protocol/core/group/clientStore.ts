@@ -3,7 +3,7 @@ import { Deadlines } from "../deadlines.ts";
 import { grown, PackedIndex } from "../packedIndex.ts";
 import type { Millis } from "../step.ts";
 import { MAX_UPDATE_RATE } from "../limits.ts";
-import type { ContactClient } from "./contact.ts";
+import type { ContactClient } from "./contactClient.ts";
 
 const capabilities = ["unknown", "mobile", "plain", "silent"] as const;
 const CAPABILITY = 0b0011;

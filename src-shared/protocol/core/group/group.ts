@@ -6,6 +6,9 @@ import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding,
 import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
 import * as contact from "./contact.ts";
+import { forgettable, isAway, newContactClient, type ContactClient, type HandoffWish } from "./contactClient.ts";
+import { onHomeTest, onNotCapable as onClientNotCapable } from "./contactHomeTest.ts";
+import { handingLimitMs } from "./contactOrders.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
 import { onRemovalPacket, onTransport, startWatch, watchTimer, watchWake, type DataWatch, type Transport } from "./dataWatch.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
@@ -21,7 +24,7 @@ export type GroupInput =
   /** Something says that the client's binding to us does not work. */
   | { readonly kind: "bindingLost"; readonly client: Address; readonly why: BindingLoss }
   | { readonly kind: "activity"; readonly client: Address; readonly active: boolean }
-  | { readonly kind: "handOver"; readonly client: Address; readonly wish: contact.HandoffWish }
+  | { readonly kind: "handOver"; readonly client: Address; readonly wish: HandoffWish }
   | { readonly kind: "prepare" | "optimise"; readonly client: Address; readonly request: string }
   | { readonly kind: "discardTokens"; readonly client: Address }
   | { readonly kind: "collected"; readonly handoff: string; readonly client: Address; readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis }
@@ -192,7 +195,7 @@ export class Group {
     const { packet, mobilityHeader, at } = input;
     const client = packet.source;
     if (packet.message.kind === "bindingRefreshRequest") return this.#onClient(client, (state) => contact.onRefreshRequest(state, packet, this.view, now), packet);
-    if (packet.message.kind === "homeTest") return this.#onClient(client, (state) => contact.onHomeTest(state, packet, at, this.view, now), packet);
+    if (packet.message.kind === "homeTest") return this.#onClient(client, (state) => onHomeTest(state, packet, at, this.view, now), packet);
     const acceptance = [...this.#acceptances.values()].find((a) => a.client === client && a.phase === "binding");
     if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorPacket(state, packet, mobilityHeader, at, this.view, now));
     const binding = this.#rebinds.get(client);
@@ -206,7 +209,7 @@ export class Group {
     if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorNotCapable(state, cookie, this.view));
     const binding = this.#rebinds.get(client);
     if (binding) return this.#rebindStep(client, onNotCapable(binding, cookie), now);
-    return this.#onClient(client, (state) => contact.onNotCapable(state, cookie, this.view, now));
+    return this.#onClient(client, (state) => onClientNotCapable(state, cookie, this.view, now));
   }
 
   /** §11.3.6: only about clients that are bound to us. Nothing of it is signed, so the contact asks the client itself. */
@@ -227,7 +230,7 @@ export class Group {
       case "expect": {
         if (this.#expected.size >= openHandoffs && !this.#expected.has(message.handoff)) return [tooMany(message)];
         this.#expected.set(message.handoff, { client: message.client, donor: message.donor });
-        this.#wakes.set(`expected ${message.handoff}`, now + contact.handingLimitMs);
+        this.#wakes.set(`expected ${message.handoff}`, now + handingLimitMs);
         const early = this.#early.get(message.handoff);
         this.#early.delete(message.handoff);
         if (!early) return [];
@@ -340,7 +343,7 @@ export class Group {
   }
 
   /** A call from outside about a client: only the contact answers, and only for clients it knows. */
-  #asked(client: Address, request: string, now: Millis, transition: (state: contact.ContactClient) => GroupStep<contact.ContactClient>): readonly GroupEffect[] {
+  #asked(client: Address, request: string, now: Millis, transition: (state: ContactClient) => GroupStep<ContactClient>): readonly GroupEffect[] {
     const refuse = (reason: string): GroupEffect[] => [{ do: "answer", request, error: { step: "decided", reason }, connections: 0 }];
     if (!this.isContact) return refuse(`${this.view.self} is not the contact of group ${this.view.id}; ask ${this.view.contact}`);
     if (!this.#clients.has(client)) return refuse(`${client} has no connection to ${this.view.home}`);
@@ -351,18 +354,18 @@ export class Group {
   /** False when there is no room for another client. */
   #adopt(client: Address, server: string): boolean {
     const seed = this.#random(2);
-    return this.#clients.put(contact.newContactClient(client, server, ((seed[0] as number) << 8) | (seed[1] as number)), undefined);
+    return this.#clients.put(newContactClient(client, server, ((seed[0] as number) << 8) | (seed[1] as number)), undefined);
   }
 
-  #onClient(client: Address, transition: (state: contact.ContactClient) => GroupStep<contact.ContactClient>, packet?: MobilityPacket): readonly GroupEffect[] {
+  #onClient(client: Address, transition: (state: ContactClient) => GroupStep<ContactClient>, packet?: MobilityPacket): readonly GroupEffect[] {
     const state = this.#clients.get(client);
     if (!state) return [{ do: "drop", reason: "signalling about an unknown client", ...(packet ? { packet } : {}) }];
     const step = transition(state);
-    if (!contact.isAway(step.state)) {
+    if (!isAway(step.state)) {
       this.#clients.put(step.state, contact.contactWake(step.state));
       return step.effects;
     }
-    if (contact.forgettable(step.state)) this.#clients.delete(client);
+    if (forgettable(step.state)) this.#clients.delete(client);
     else this.#clients.put({ ...step.state, server: this.view.self }, contact.contactWake(step.state));
     return [...step.effects, { do: "unrelay", client }];
   }
