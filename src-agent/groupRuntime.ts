@@ -262,6 +262,7 @@ export class GroupRuntime {
       const drained = effect.drain ? await connections.drain(home, client, drainLimitMs) : { ms: 0 };
       let said: (() => void) | null = null;
       const released = await connections.release(home, client, {
+        patience: this.view.patience ?? 1,
         // From here on nothing of the client's is lost to sockets that do not listen any more.
         beforeFreeze: () => {
           this.#isNowElsewhere(client);

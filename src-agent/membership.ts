@@ -83,6 +83,7 @@ export class Membership {
         authority: config.authority,
         certificate: config.certificate,
         privateKey: key.privatePem,
+        patience: view.patience ?? 1,
         onMessage: (from, message) => runtime.onMemberMessage(from, message),
         onUp: (member, rttMs) => ports.tell({ type: "memberUp", member, rttMs }),
         onDown: (member, reason) => ports.tell({ type: "memberDown", member, reason }),
@@ -149,5 +150,6 @@ function viewOf(config: GroupConfig): GroupView {
     contact: config.contact,
     members: new Map(config.members.map((m) => [m.name, parseAddress(m.address)])),
     lifetimeSeconds: bindingLifetimeSeconds,
+    ...(config.patience !== undefined && { patience: config.patience }),
   };
 }

@@ -182,6 +182,8 @@ export interface ReleaseHooks {
   readonly beforeFreeze: () => void;
   /** They stand still; they have not been written down yet. */
   readonly onFrozen: () => void;
+  /** How many times longer than usual services may take to let go; 1 unless set. */
+  readonly patience?: number;
 }
 
 /** Sockets rebuilt from a bundle: they hold their place and drop what arrives, in complete silence, until activated. */

@@ -13,6 +13,8 @@ export interface MemberLinkOptions {
   readonly authority: string;
   readonly certificate: string;
   readonly privateKey: string;
+  /** How many times longer than usual a member may be silent; 1 unless set. */
+  readonly patience?: number;
   readonly onMessage: (from: string, message: MemberMessage) => void;
   readonly onUp: (member: string, rttMs: number) => void;
   readonly onDown: (member: string, reason: string) => void;
@@ -159,8 +161,9 @@ export class MemberLinks {
 
   #ping(): void {
     for (const [member, link] of this.#links) {
-      if (link.pings.size >= pingsMissed) {
-        this.#lost(member, link.socket, `no answer for ${pingsMissed} s`);
+      const missed = pingsMissed * (this.#options.patience ?? 1);
+      if (link.pings.size >= missed) {
+        this.#lost(member, link.socket, `no answer for ${missed} s`);
         link.socket.destroy();
       } else {
         this.#sendPing(link);

@@ -97,7 +97,7 @@ export class ClientMover {
       const connections = table.of(home, client).filter((c) => !joined.includes(c));
       refuseUnmovable(connections);
       // Handshakes are looked for while the services let go: a connection that is accepted meanwhile joins.
-      const [taken] = await Promise.all([this.#takeOut(connections), this.#settleHandshakes(home, client)]);
+      const [taken] = await Promise.all([this.#takeOut(connections, hooks.patience ?? 1), this.#settleHandshakes(home, client)]);
       for (const service of servicesAt(home)) service.listener.acceptWaiting();
       taken.push(...joined.splice(0).map((connection) => ({ connection, phase: "fresh" as const, state: none })));
       return this.#freeze(taken, clock, hooks);
@@ -224,7 +224,7 @@ export class ClientMover {
   }
 
   /** Asks the services for their connections. All or none: when one is kept the others go back, and ConnectionsError `refused` says why. */
-  async #takeOut(connections: readonly Connection[]): Promise<Taken[]> {
+  async #takeOut(connections: readonly Connection[], patience: number): Promise<Taken[]> {
     const asked = connections.filter((c) => c.phase === "serving" || c.phase === "offered");
     const taken: Taken[] = [];
     for (const connection of connections) {
@@ -234,7 +234,7 @@ export class ClientMover {
       this.#has.closing.delete(connection);
       connection.phase = "released";
     }
-    const answers = await this.#takeOuts.ask(asked, (request) => {
+    const answers = await this.#takeOuts.ask(asked, patience, (request) => {
       for (const [service, mine] of this.#byService(asked)) service.release(request, ids(mine));
     });
     const refusals: string[] = [];

@@ -13,7 +13,7 @@ interface Pending {
   readonly finish: () => void;
 }
 
-/** A service that has not let go after this long counts as refusing, in ms. */
+/** A service that has not let go after this long counts as refusing, in ms; times the group's patience. */
 const answerWithinMs = 2000;
 
 /** Requests to services to let connections go, and their answers. */
@@ -22,12 +22,12 @@ export class TakeOuts {
   #next = 1;
 
   /** `ask` sends the request; resolves with one answer for each connection, `late` where none came in time. */
-  async ask(connections: readonly Connection[], ask: (request: number) => void): Promise<ReadonlyMap<Connection, ReleaseAnswer>> {
+  async ask(connections: readonly Connection[], patience: number, ask: (request: number) => void): Promise<ReadonlyMap<Connection, ReleaseAnswer>> {
     const request = this.#next++;
     const answers = new Map<Connection, ReleaseAnswer>();
     if (connections.length === 0) return answers;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, answerWithinMs);
+      const timer = setTimeout(resolve, answerWithinMs * patience);
       const finish = () => {
         clearTimeout(timer);
         resolve();

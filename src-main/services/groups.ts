@@ -16,6 +16,8 @@ export interface GroupDefinition {
   readonly members: readonly string[];
   readonly correspondents: readonly string[];
   readonly servicesOf: (member: string) => readonly ServiceConfig[];
+  /** How many times longer than usual its members wait for each other, their services and clients; 1 unless set. */
+  readonly patience?: number;
 }
 
 /** What forming a group needs of the agents. */
@@ -60,6 +62,7 @@ export async function formGroup(group: GroupDefinition, epoch: number, hosts: Gr
         ...(name === group.contact || group.backups.includes(name) ? { registration } : {}),
         authority: authority.pem,
         certificate: await authority.certify(name, publicKey),
+        ...(group.patience !== undefined && { patience: group.patience }),
       });
     };
     await Promise.all(group.members.filter((name) => name !== group.contact).map(join));
@@ -95,7 +98,8 @@ function watchStanding(group: GroupDefinition, hosts: GroupHosts): { readonly re
   let hurry = (): void => {};
   const reached = new Promise<void>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
-    hurry = () => (timer = setTimeout(() => reject(notStanding(group.id, [...missing], refusal)), formingLimitMs));
+    const limitMs = formingLimitMs * (group.patience ?? 1);
+    hurry = () => (timer = setTimeout(() => reject(notStanding(group.id, [...missing], refusal, limitMs)), limitMs));
     const stop = hosts.onEvent((host, { body }) => {
       if (body.type === "homeRegistered" && host === group.contact) missing.delete(`registration of ${group.homeAddress}`);
       if (body.type === "homeRegistrationFailed" && host === group.contact) refusal = body.reason;
@@ -111,10 +115,10 @@ function watchStanding(group: GroupDefinition, hosts: GroupHosts): { readonly re
   return { reached, hurry: () => hurry(), end: () => end() };
 }
 
-function notStanding(id: string, missing: readonly string[], refusal: string): Problem {
+function notStanding(id: string, missing: readonly string[], refusal: string, limitMs: number): Problem {
   return new Problem({
     code: "group.not-formed",
-    what: `group ${id} does not stand after ${formingLimitMs / 1000} s; missing: ${missing.join(", ")}${refusal ? ` (${refusal})` : ""}`,
+    what: `group ${id} does not stand after ${limitMs / 1000} s; missing: ${missing.join(", ")}${refusal ? ` (${refusal})` : ""}`,
     remedy: `Check that members reach each other on TCP port ${defaults.memberPort} and the contact its home agent (protocol 135).`,
   });
 }

@@ -12,6 +12,9 @@ import { startFileServer, type FileServer } from "./file-server.ts";
 import { dissolveGroup, formGroup, type GroupDefinition, type GroupHosts } from "./groups.ts";
 import { managerMono, type ClockReading, type LabSession, type RemoteProcess, type SessionHost } from "./runner/session.ts";
 
+/** Patience of a group with hosts on emulated processors: services let go within 8 s, handoffs end within a minute. */
+const slowGroupPatience = 4;
+
 /** A host with a running agent, as deployment leaves it. */
 export interface AgentHost {
   readonly handle: HostHandle;
@@ -129,6 +132,7 @@ export class HostsSession implements LabSession {
   }
 
   async formGroup(group: ScenarioGroup, clients: readonly string[], origins: Readonly<Record<string, Readonly<Record<string, string>>>>): Promise<{ readonly memberPort: number }> {
+    const slow = [...group.members, ...clients].some((host) => (this.#host(host).handle.patience ?? 1) > 1);
     const definition: GroupDefinition = {
       id: group.id,
       homeAddress: group.address,
@@ -137,6 +141,7 @@ export class HostsSession implements LabSession {
       contact: group.contact,
       backups: group.backups,
       members: group.members,
+      ...(slow && { patience: slowGroupPatience }),
       correspondents: clients.filter((client) => this.#host(client).handle.mobileIpv6 !== false),
       servicesOf: (member) => group.services.map((service) => this.#serviceOn(member, service, origins)),
     };

@@ -42,6 +42,8 @@ export const groupConfig = z.object({
   /** PEM; `certificate` is for the key the agent made itself (`memberKey`). */
   authority: z.string(),
   certificate: z.string(),
+  /** How many times longer than usual members wait for each other, their services and clients: for hosts on emulated processors. The same for every member. Default 1. */
+  patience: z.number().min(1).max(10).optional(),
 });
 export type GroupConfig = z.infer<typeof groupConfig>;
 

@@ -125,7 +125,7 @@ export const brokenRules: readonly BrokenRule[] = [
   rule("only an ICMPv6 error that quotes our cookie makes a client plain", "group/contactHomeTest.ts", "if (cookie && !isOwnCookie(asked.probe, cookie))", "if (false)"),
   rule("a client without Mobile IPv6 is tried again after a while", "group/contactHomeTest.ts", "plainForMs = 600_000", "plainForMs = 6_000_000"),
   rule("a client without Mobile IPv6 is remembered", "group/contactClient.ts", 'return isAway(state) && state.capability !== "plain" && state.capability !== "silent";', "return isAway(state);"),
-  rule("a home test's late answer counts", "group/contactHomeTest.ts", "if (state.late) return onLateHomeTest(state, state.late, packet, at, now);", ""),
+  rule("a home test's late answer counts", "group/contactHomeTest.ts", "if (state.late) return onLateHomeTest(state, state.late, packet, at, view, now);", ""),
   rule("a home test is repeated when nobody waits for it any more", "group/contactHomeTest.ts", "probe: next.probe } }, effects: next.packet ? [{ do: \"send\", packet: next.packet }] : [] };", "probe: next.probe } }, effects: [] };"),
   rule("a silent client is asked again with each wish", "group/contact.ts", 'if (state.capability === "plain") return { state, effects: requests.map', 'if (state.capability !== "mobile" && state.retryAt !== null) return { state, effects: requests.map'),
   rule("a client that has answered before is no silent one so soon", "group/contactHomeTest.ts", "unansweredAfterMs = 7_500", "unansweredAfterMs = 3_500"),

@@ -43,13 +43,16 @@ export class GroupWorld {
   #seed = 1;
   readonly random = (length: number): Uint8Array => Uint8Array.from({ length }, () => (this.#seed = (this.#seed * 48271) % 0x7fffffff) & 0xff);
 
-  constructor(limits: Partial<CorrespondentLimits> = {}) {
+  readonly #patience: number | undefined;
+
+  constructor(limits: Partial<CorrespondentLimits> = {}, options: { readonly patience?: number } = {}) {
+    this.#patience = options.patience;
     for (const name of members.keys()) this.groups.set(name, new Group(this.view(name), this.random, { autoOptimise: false }));
     this.correspondent = newCorrespondent(this.now, this.random, { ...defaultCorrespondentLimits, ...limits });
   }
 
   view(self: string): GroupView {
-    return { id: "g", home, homeAgent, self, contact: "k", members, lifetimeSeconds: 420 };
+    return { id: "g", home, homeAgent, self, contact: "k", members, lifetimeSeconds: 420, ...(this.#patience !== undefined && { patience: this.#patience }) };
   }
 
   give(member: string, input: GroupInput): void {

@@ -3,14 +3,17 @@ import type { Millis, Random } from "../step.ts";
 import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, releaseBinding, startBinding, type Binding, type Bound, type MarkStep } from "./binding.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { MemberMessage } from "./memberMessage.ts";
+import { timeLimits } from "./timeLimits.ts";
 
 /**
  * One client on its way in. Two things must be done before it is ours: its sockets rebuilt (still frozen) and the client bound to us. They run side by
  * side; whichever ends last lets the connections live.
  */
-export type Acceptance = HandoffName & { readonly startedAt: Millis; readonly connections: number; readonly bytes: number; readonly drainMs: Millis } & (
+export type Acceptance = HandoffName & { readonly connections: number; readonly bytes: number; readonly drainMs: Millis } & (
     | {
         readonly phase: "binding";
+        /** What is not here by then will not come: less than the donor's own patience. */
+        readonly until: Millis;
         /** Absent for a client without Mobile IPv6: nothing to bind, the contact relays. */
         readonly binding: Binding | null;
         /** The donor serves no more; what the client sends is for us. */
@@ -22,13 +25,10 @@ export type Acceptance = HandoffName & { readonly startedAt: Millis; readonly co
     | { readonly phase: "refused" }
   );
 
-/** Connections that have not arrived after this long will not: less than the donor's own patience. */
-const stateLimitMs = 8_000;
-
 export function onOffer(name: HandoffName, offer: Extract<MemberMessage, { kind: "offer" }>, view: GroupView, receivedAt: Millis, now: Millis, random: Random): GroupStep<Acceptance> {
   const received: GroupEffect = { do: "mark", ...name, step: "stateReceived", at: receivedAt };
   const keep: GroupEffect = { do: "hold", client: name.client };
-  const common = { ...name, startedAt: now, connections: 0, bytes: 0, drainMs: 0 };
+  const common = { ...name, connections: 0, bytes: 0, drainMs: 0, until: now + timeLimits(view).stateMs };
   if (!offer.grant) return { state: { ...common, phase: "binding", binding: null, frozen: true, restored: false }, effects: [received, keep] };
   // The test goes out at once: it travels while the connections are still on their way.
   const binding = startBinding(name.client, offer.lease, offer.grant, view, now, random, { mark: markOf(name), held: offer.early });
@@ -39,7 +39,7 @@ export function onOffer(name: HandoffName, offer: Extract<MemberMessage, { kind:
 export function onFrozen(state: Acceptance, view: GroupView, now: Millis): GroupStep<Acceptance> {
   if (state.phase !== "binding" || !state.binding || state.frozen) return { state, effects: [{ do: "drop", reason: "word of a freeze not awaited" }] };
   const { state: binding, effects } = releaseBinding(state.binding, view, now, markOf(state));
-  return { state: { ...state, startedAt: now, binding, frozen: true }, effects: [...effects, { do: "hold", client: state.client }] };
+  return { state: { ...state, until: now + timeLimits(view).stateMs, binding, frozen: true }, effects: [...effects, { do: "hold", client: state.client }] };
 }
 
 /** The connections have arrived. */
@@ -70,13 +70,18 @@ export function onNotRestored(state: Acceptance, reason: string): GroupStep<Acce
   return refuse(state, [], "restored", reason, sequenceSent(state));
 }
 
+function missing({ bytes, restored, frozen }: Extract<Acceptance, { phase: "binding" }>): string {
+  if (!frozen) return "the donor still serves";
+  return bytes === 0 ? "the connections did not arrive" : restored ? "the client is not bound" : "the connections are not rebuilt";
+}
+
 /** Number of the Binding Update that the client may have accepted, or null when none has left. */
 function sequenceSent(state: Extract<Acceptance, { phase: "binding" }>): number | null {
   return state.binding?.phase === "update" || state.binding?.phase === "bound" ? state.binding.sequence : null;
 }
 
-function figures(state: Acceptance): { startedAt: Millis; connections: number; bytes: number; drainMs: Millis } {
-  return { startedAt: state.startedAt, connections: state.connections, bytes: state.bytes, drainMs: state.drainMs };
+function figures(state: Acceptance): { connections: number; bytes: number; drainMs: Millis } {
+  return { connections: state.connections, bytes: state.bytes, drainMs: state.drainMs };
 }
 
 export function onAcceptorPacket(state: Acceptance, packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis, view: GroupView, now: Millis): GroupStep<Acceptance> {
@@ -95,12 +100,12 @@ export function onAcceptorNotCapable(state: Acceptance, cookie: Uint8Array | nul
 /** When `acceptorTimer` must be called; undefined when nothing is awaited. */
 export function acceptorWake(state: Acceptance): Millis | undefined {
   if (state.phase !== "binding") return undefined;
-  return Math.min(state.startedAt + stateLimitMs, (state.binding && bindingWake(state.binding)) ?? Infinity);
+  return Math.min(state.until, (state.binding && bindingWake(state.binding)) ?? Infinity);
 }
 
 export function acceptorTimer(state: Acceptance, view: GroupView, now: Millis): GroupStep<Acceptance> {
   if (state.phase !== "binding") return { state, effects: [] };
-  if (now >= state.startedAt + stateLimitMs) return refuse(state, [], "stateReceived", `the connections did not arrive within ${stateLimitMs / 1000} s`, sequenceSent(state));
+  if (now >= state.until) return refuse(state, [], "stateReceived", `not ready within ${timeLimits(view).stateMs / 1000} s: ${missing(state)}`, sequenceSent(state));
   if (!state.binding) return { state, effects: [] };
   const result = bindingTimer(state.binding, view, now);
   return settle({ ...state, binding: result.state }, result.effects, view);

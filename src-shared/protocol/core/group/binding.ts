@@ -4,13 +4,14 @@ import type { MobilityPacket } from "../../wire/message.ts";
 import { acknowledgementOutcome, bindingUpdateFor, careOfTestAnswered, careOfTestTimer, isOwnCookie, startCareOfTest, type CareOfProbe } from "../returnRoutability.ts";
 import type { Millis, Random } from "../step.ts";
 import type { GroupEffect, GroupView } from "./effects.ts";
+import { timeLimits } from "./timeLimits.ts";
 import type { HomeGrant, SequenceLease } from "./memberMessage.ts";
 
 /**
  * Binding one client to this member: care-of test, then Binding Update, with a home token that the contact fetched (RFC 6275 §5.2: nothing in a token
  * says who ran the test). Used by the acceptor of a handoff and by whoever refreshes.
  */
-export type Binding = { readonly client: Address; readonly lease: SequenceLease; readonly homeToken: Uint8Array; readonly homeNonceIndex: number; readonly startedAt: Millis } & (
+export type Binding = { readonly client: Address; readonly lease: SequenceLease; readonly homeToken: Uint8Array; readonly homeNonceIndex: number; readonly until: Millis } & (
   /** `held`: no update before `release`, because somebody else still serves the client. */
   | { readonly phase: "careOfTest"; readonly probe: CareOfProbe; readonly held: boolean }
   | { readonly phase: "tested"; readonly careOfToken: Uint8Array; readonly careOfNonceIndex: number }
@@ -32,11 +33,9 @@ export interface BindingStep {
 export function bindingWake(state: Binding): Millis | undefined {
   if (state.phase === "tested" || state.phase === "bound" || state.phase === "failed") return undefined;
   const retryAt = state.phase === "careOfTest" ? state.probe.retryAt : state.retryAt;
-  return Math.min(retryAt, state.startedAt + bindingLimitMs);
+  return Math.min(retryAt, state.until);
 }
 
-/** A binding that is not there after this long has failed: retransmissions at 1, 3 and 7 s have gone unanswered. */
-export const bindingLimitMs = 7_500;
 /** INITIAL_BINDACK_TIMEOUT, §12. */
 const firstAckTimeoutMs = 1_000;
 
@@ -46,7 +45,7 @@ export type MarkStep = (step: "careOfTestInit" | "careOfTest" | "bindingUpdate" 
 export function startBinding(client: Address, lease: SequenceLease, grant: HomeGrant, view: GroupView, now: Millis, random: Random, options: { readonly mark?: MarkStep; readonly held?: boolean } = {}): BindingStep {
   const { mark, held = false } = options;
   const { probe, packet } = startCareOfTest({ careOf: careOfOf(view), client }, now, random);
-  const base = { client, lease, homeToken: grant.token, homeNonceIndex: grant.nonceIndex, startedAt: now };
+  const base = { client, lease, homeToken: grant.token, homeNonceIndex: grant.nonceIndex, until: now + timeLimits(view).bindingMs };
   return { state: { ...base, phase: "careOfTest", probe, held }, effects: [send(packet, mark?.("careOfTestInit"))] };
 }
 
@@ -75,8 +74,8 @@ function onCareOfTest(state: Binding, packet: MobilityPacket, at: Millis, view: 
 
 /** Nobody else serves the client any more: the update may go, and has the whole time limit before it. */
 export function releaseBinding(state: Binding, view: GroupView, now: Millis, mark?: MarkStep): BindingStep {
-  if (state.phase === "careOfTest") return { state: { ...state, held: false, startedAt: now }, effects: [] };
-  return state.phase === "tested" ? firstUpdate({ ...state, startedAt: now }, view, now, mark) : { state, effects: [] };
+  if (state.phase === "careOfTest") return { state: { ...state, held: false, until: now + timeLimits(view).bindingMs }, effects: [] };
+  return state.phase === "tested" ? firstUpdate({ ...state, until: now + timeLimits(view).bindingMs }, view, now, mark) : { state, effects: [] };
 }
 
 function firstUpdate(state: Extract<Binding, { phase: "tested" }>, view: GroupView, now: Millis, mark?: MarkStep): BindingStep {
@@ -93,10 +92,10 @@ export function onNotCapable(state: Binding, cookie: Uint8Array | null): Binding
 
 export function bindingTimer(state: Binding, view: GroupView, now: Millis): BindingStep {
   if (state.phase === "tested" || state.phase === "bound" || state.phase === "failed") return { state, effects: [] };
-  if (now >= state.startedAt + bindingLimitMs) {
+  if (now >= state.until) {
     const step = state.phase === "careOfTest" ? "careOfTest" : "bindingAcknowledgement";
     // A lost acknowledgement looks the same as a lost update: the client may have bound us.
-    return failed(state, step, `no answer within ${bindingLimitMs / 1000} s`, state.phase === "update" ? state.sequence : null, []);
+    return failed(state, step, `no answer within ${timeLimits(view).bindingMs / 1000} s`, state.phase === "update" ? state.sequence : null, []);
   }
   if (state.phase === "careOfTest") {
     const next = careOfTestTimer(state.probe, now);
@@ -126,7 +125,7 @@ function careOfOf(view: GroupView): Address {
 }
 
 function base(state: Binding) {
-  return { client: state.client, lease: state.lease, homeToken: state.homeToken, homeNonceIndex: state.homeNonceIndex, startedAt: state.startedAt };
+  return { client: state.client, lease: state.lease, homeToken: state.homeToken, homeNonceIndex: state.homeNonceIndex, until: state.until };
 }
 
 function send(packet: MobilityPacket, mark: Extract<GroupEffect, { do: "mark" }> | undefined): GroupEffect {

@@ -5,9 +5,10 @@ import type { Millis, Random } from "../step.ts";
 import { admitUpdate } from "../updateLimiter.ts";
 import { answer, idle, nameOf, prepend, servedThroughTunnel, type ContactClient, type ContactWork, type HandoffWish, type LateHomeTest } from "./contactClient.ts";
 import { homeTest, lateAnswerMs, lateTimer, onSilence, plainFor, plainForMs, probe, retryAfterMs, silentAt } from "./contactHomeTest.ts";
-import { after, beginHanding, beginRebind, boundFor, counted, freshGrant, handingLimitMs, rebindLimitMs } from "./contactOrders.ts";
+import { after, beginHanding, beginRebind, boundFor, counted, freshGrant } from "./contactOrders.ts";
 import type { GroupEffect, GroupStep, GroupView } from "./effects.ts";
 import type { BindingLoss, MemberMessage } from "./memberMessage.ts";
+import { timeLimits } from "./timeLimits.ts";
 
 /** Binding Errors, refresh requests and ICMPv6 errors are not signed: they make us bind a client anew no more often than this. */
 const provokedEveryMs = 3_000;
@@ -65,7 +66,7 @@ export function rebind(state: ContactClient, request: string | null, view: Group
   if (state.capability === "plain") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} has no Mobile IPv6` })) };
   if (state.work.phase !== "idle") return { state, effects: requests.map((r) => answer(r, { step: "homeTestInit", reason: `${state.client} is being handed over or bound already` })) };
   const grant = freshGrant(state, now);
-  if (grant) return beginRebind(state, requests, grant, now, false);
+  if (grant) return beginRebind(state, requests, grant, view, now, false);
   if (state.late) return { state: { ...state, late: { ...state.late, purpose: { for: "rebind", requests: [...state.late.purpose.requests, ...requests], retried: false } } }, effects: [] };
   return probe(state, { for: "rebind", requests, retried: false }, view, now, random);
 }
@@ -164,8 +165,8 @@ function workTimer(state: ContactClient, view: GroupView, now: Millis, random: R
     const next = homeTestTimer(work.probe, now);
     return { state: { ...state, work: { ...work, probe: next.probe } }, effects: next.packet ? [{ do: "send", packet: next.packet }] : [] };
   }
-  if (work.phase === "handing" && now >= work.until) return handingFailed(state, work, "done", `no outcome within ${handingLimitMs / 1000} s`, null, view, now, random);
-  if (work.phase === "rebinding" && now >= work.until) return rebindFailed(state, { ...work, retried: true }, null, `no outcome within ${rebindLimitMs / 1000} s`, view, now, random);
+  if (work.phase === "handing" && now >= work.until) return handingFailed(state, work, "done", `no outcome within ${timeLimits(view).handingMs / 1000} s`, null, view, now, random);
+  if (work.phase === "rebinding" && now >= work.until) return rebindFailed(state, { ...work, retried: true }, null, `no outcome within ${timeLimits(view).rebindMs / 1000} s`, view, now, random);
   if (work.phase === "idle" && state.waiting) return handOver({ ...state, waiting: null }, state.waiting, view, now, random);
   if (work.phase === "idle") return idleTimer(state, view, now, random);
   return { state, effects: [] };

@@ -36,7 +36,7 @@ export function homeTest(state: ContactClient, view: GroupView, now: Millis, ran
 
 /** A Home Test for this client, out of the home tunnel or not. */
 export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Millis, view: GroupView, now: Millis): GroupStep<ContactClient> {
-  if (state.late) return onLateHomeTest(state, state.late, packet, at, now);
+  if (state.late) return onLateHomeTest(state, state.late, packet, at, view, now);
   if (state.work.phase !== "homeTest") return { state, effects: [{ do: "drop", reason: "home test not awaited", packet }] };
   const outcome = homeTestAnswered(state.work.probe, packet, at);
   if (!outcome.ok) return { state, effects: [{ do: "drop", reason: outcome.reason, packet }] };
@@ -47,11 +47,11 @@ export function onHomeTest(state: ContactClient, packet: MobilityPacket, at: Mil
     return prepend([mark], beginHanding(held, purpose.wish, view, now));
   }
   if (purpose.for === "prepare") return { state: held, effects: purpose.requests.map((r) => answer(r, null)) };
-  return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, purpose.retried);
+  return beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, view, now, purpose.retried);
 }
 
 /** Slow, not without Mobile IPv6. Whatever else is under way with the client goes on; what the test was for follows it. */
-function onLateHomeTest(state: ContactClient, late: LateHomeTest, packet: MobilityPacket, at: Millis, now: Millis): GroupStep<ContactClient> {
+function onLateHomeTest(state: ContactClient, late: LateHomeTest, packet: MobilityPacket, at: Millis, view: GroupView, now: Millis): GroupStep<ContactClient> {
   const outcome = homeTestAnswered(late.probe, packet, at);
   if (!outcome.ok) return { state, effects: [{ do: "drop", reason: outcome.reason, packet }] };
   const { purpose } = late;
@@ -60,7 +60,7 @@ function onLateHomeTest(state: ContactClient, late: LateHomeTest, packet: Mobili
   if (purpose.for === "prepare") return { state: held, effects: [told, ...purpose.requests.map((r) => answer(r, null))] };
   if (state.work.phase !== "idle") return { state: { ...held, retryAt: state.boundUntil === null ? now : null }, effects: [told] };
   if (!state.active && purpose.requests.length === 0) return { state: held, effects: [told] };
-  return prepend([told], beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, now, purpose.retried));
+  return prepend([told], beginRebind(held, purpose.requests, grantNow(held, now) as HomeGrant, view, now, purpose.retried));
 }
 
 /** §11.3.5, §11.3.6: ICMPv6 Parameter Problem, or a Binding Error of status 2, about our Home Test Init: the client knows no Mobility Header. */

@@ -4,14 +4,12 @@ import { admitUpdate, type RecentUpdates } from "../updateLimiter.ts";
 import type { ContactClient, HandoffWish } from "./contactClient.ts";
 import type { GroupEffect, GroupStep, GroupView } from "./effects.ts";
 import type { HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
+import { timeLimits } from "./timeLimits.ts";
 
 /** Home tokens are refreshed or refetched when older than this: they die at 210 s (MAX_TOKEN_LIFETIME, §12) and must outlast a handoff. */
 const grantUsableMs = 190_000;
 /** Sequence numbers per block: enough for the retransmissions of one binding, each of which takes a new number (§11.8). */
 const blockSize = 8;
-/** How long the contact waits for the outcome of a handoff before it calls it failed; longer than the acceptor's and the donor's own limits. */
-export const handingLimitMs = 15_000;
-export const rebindLimitMs = 15_000;
 
 export function beginHanding(state: ContactClient, wish: HandoffWish, view: GroupView, now: Millis): GroupStep<ContactClient> {
   const donor = state.server;
@@ -21,13 +19,13 @@ export function beginHanding(state: ContactClient, wish: HandoffWish, view: Grou
   const effects: GroupEffect[] = [];
   if (donor !== view.self && wish.acceptor !== view.self) effects.push({ do: "tellMember", member: wish.acceptor, message: { kind: "expect", handoff: wish.handoff, client: state.client, donor } });
   effects.push({ do: "tellMember", member: donor, message: take });
-  const until = now + handingLimitMs;
+  const until = now + timeLimits(view).handingMs;
   return { state: { ...state, nextSequence, work: { phase: "handing", wish, donor, until } }, effects };
 }
 
-export function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, now: Millis, retried: boolean): GroupStep<ContactClient> {
+export function beginRebind(state: ContactClient, requests: readonly string[], grant: HomeGrant, view: GroupView, now: Millis, retried: boolean): GroupStep<ContactClient> {
   const [lease, nextSequence] = grantBlock(state.nextSequence);
-  const until = now + rebindLimitMs;
+  const until = now + timeLimits(view).rebindMs;
   return {
     state: { ...state, nextSequence, work: { phase: "rebinding", requests, until, retried } },
     effects: [{ do: "tellMember", member: state.server, message: { kind: "rebind", client: state.client, lease, grant } }],

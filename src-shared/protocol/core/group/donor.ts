@@ -1,6 +1,7 @@
 import type { Address } from "../../../net/address.ts";
 import type { Millis } from "../step.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
+import { timeLimits } from "./timeLimits.ts";
 import type { HomeGrant, MemberMessage, SequenceLease } from "./memberMessage.ts";
 
 type Refusal = Pick<Extract<MemberMessage, { kind: "refused" }>, "step" | "reason" | "lastSequence">;
@@ -19,11 +20,8 @@ export type Donation = HandoffName & { readonly lease: SequenceLease; readonly g
     | { readonly phase: "over" }
   );
 
-/** Longer than the acceptor's own limit, so that the two never serve at once. */
-export const donorLimitMs = 9_000;
 /** Late client packets are passed on for this long: several of the longest terrestrial round trips, and a retransmission timeout. */
 export const relayLingerMs = 4_000;
-const collectLimitMs = 5_000;
 
 /**
  * The contact said `take` (to another member, or to itself). A `full` handoff's clock runs already, so the offer goes out at once; a `prepared` one begins
@@ -31,7 +29,7 @@ const collectLimitMs = 5_000;
  */
 export function startDonation(name: HandoffName, take: Extract<MemberMessage, { kind: "take" }>, view: GroupView, now: Millis): GroupStep<Donation> {
   const { handoff, client, acceptor, mode } = name;
-  const until = now + collectLimitMs;
+  const until = now + timeLimits(view).collectMs;
   const early = mode === "full" && take.grant !== null;
   const offer = { member: acceptor, message: { kind: "offer", handoff, client, mode, lease: take.lease, grant: take.grant, early }, mark: { do: "mark", ...name, step: "stateSent" } } as const;
   const word = early ? { member: acceptor, message: { kind: "frozen", handoff, client } } as const : offer;
@@ -45,14 +43,15 @@ export function startDonation(name: HandoffName, take: Extract<MemberMessage, { 
 export function collected(
   state: Donation,
   result: { readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis },
+  view: GroupView,
   now: Millis,
 ): GroupStep<Donation> {
   if (state.phase !== "collecting") return { state, effects: [{ do: "drop", reason: "connections collected for a handoff that is over" }] };
-  if (state.refused) return takeBack(state, state.refused, now);
+  if (state.refused) return takeBack(state, state.refused, view, now);
   const { handoff, client, acceptor, lease } = state;
   const mark = { do: "mark", ...nameOf(state), connections: result.connections } as const;
   const message: MemberMessage = { kind: "state", handoff, client, connections: result.connections, drainMs: result.drainMs, bundle: result.bundle };
-  const until = now + donorLimitMs;
+  const until = now + timeLimits(view).donorMs;
   return {
     state: { ...nameOf(state), lease, grant: state.grant, phase: "offered", connections: result.connections, until },
     effects: [
@@ -69,10 +68,10 @@ export function notCollected(state: Donation, reason: string, view: GroupView): 
 }
 
 /** The acceptor's verdict. */
-export function onVerdict(state: Donation, message: Extract<MemberMessage, { kind: "accepted" | "refused" }>, now: Millis): GroupStep<Donation> {
+export function onVerdict(state: Donation, message: Extract<MemberMessage, { kind: "accepted" | "refused" }>, view: GroupView, now: Millis): GroupStep<Donation> {
   if (state.phase === "collecting" && message.kind === "refused") return { state: { ...state, refused: message }, effects: [] };
   if (state.phase !== "offered") return { state, effects: [{ do: "drop", reason: `"${message.kind}" for a handoff that is ${state.phase}` }] };
-  if (message.kind === "refused") return takeBack(state, message, now);
+  if (message.kind === "refused") return takeBack(state, message, view, now);
   const until = now + relayLingerMs;
   return {
     state: { ...nameOf(state), lease: state.lease, grant: null, phase: "relaying", until },
@@ -96,9 +95,9 @@ export function donorWake(state: Donation): Millis | undefined {
 
 export function donorTimer(state: Donation, view: GroupView, now: Millis): GroupStep<Donation> {
   if (state.phase === "over" || now < state.until) return { state, effects: [] };
-  if (state.phase === "collecting") return notCollected(state, `connections not collected within ${collectLimitMs / 1000} s`, view);
+  if (state.phase === "collecting") return notCollected(state, `connections not collected within ${timeLimits(view).collectMs / 1000} s`, view);
   if (state.phase === "offered") {
-    const step = takeBack(state, { step: "stateReceived", reason: `no word from ${state.acceptor} within ${donorLimitMs / 1000} s`, lastSequence: null }, now);
+    const step = takeBack(state, { step: "stateReceived", reason: `no word from ${state.acceptor} within ${timeLimits(view).donorMs / 1000} s`, lastSequence: null }, view, now);
     // It may have been asleep, and read our offer only when it wakes.
     return { ...step, effects: [{ do: "tellMember", member: state.acceptor, message: { kind: "withdrawn", handoff: state.handoff, client: state.client } }, ...step.effects] };
   }
@@ -107,8 +106,8 @@ export function donorTimer(state: Donation, view: GroupView, now: Millis): Group
   return over(state, view.self === view.contact ? [] : [{ do: "unrelay", client: state.client }]);
 }
 
-function takeBack(state: Donation, { step, reason, lastSequence }: Refusal, now: Millis): GroupStep<Donation> {
-  const until = now + collectLimitMs;
+function takeBack(state: Donation, { step, reason, lastSequence }: Refusal, view: GroupView, now: Millis): GroupStep<Donation> {
+  const until = now + timeLimits(view).collectMs;
   return {
     state: { ...nameOf(state), lease: state.lease, grant: null, phase: "reinstating", refused: { step, reason, lastSequence }, until },
     effects: [{ do: "reinstate", handoff: state.handoff, client: state.client }],

@@ -15,6 +15,8 @@ export interface GroupView {
   readonly members: ReadonlyMap<string, Address>;
   /** Asked for in Binding Updates, 4..420 s (RFC 6275 §11.7.2 with the §5.2.7 limit for bindings made by return routability). */
   readonly lifetimeSeconds: number;
+  /** How many times longer than usual members wait for each other, their services and clients (timeLimits.ts); 1 unless set. The same at every member. */
+  readonly patience?: number;
 }
 
 /** Names one handoff wherever it is talked about. */

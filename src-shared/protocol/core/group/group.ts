@@ -8,11 +8,11 @@ import { ClientStore } from "./clientStore.ts";
 import * as contact from "./contact.ts";
 import { forgettable, isAway, newContactClient, type ContactClient, type HandoffWish } from "./contactClient.ts";
 import { onHomeTest, onNotCapable as onClientNotCapable } from "./contactHomeTest.ts";
-import { handingLimitMs } from "./contactOrders.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
 import { onRemovalPacket, onTransport, startWatch, watchTimer, watchWake, type DataWatch, type Transport } from "./dataWatch.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
 import type { BindingLoss, MemberMessage } from "./memberMessage.ts";
+import { timeLimits } from "./timeLimits.ts";
 import { Wakes } from "./wakes.ts";
 
 /** Everything that can happen to a member of a group. */
@@ -175,7 +175,7 @@ export class Group {
       case "collected":
         // Too late: whatever became of the handoff, the client's connections stand still here and must go on.
         if (this.#donations.get(input.handoff)?.phase !== "collecting") return [{ do: "drop", reason: "connections collected for a handoff that is over" }, { do: "reinstate", handoff: input.handoff, client: input.client }];
-        return this.#onDonation(input.handoff, (state) => collected(state, input, now));
+        return this.#onDonation(input.handoff, (state) => collected(state, input, this.view, now));
       case "notCollected":
         return this.#onDonation(input.handoff, (state) => notCollected(state, input.reason, this.view));
       case "reinstated":
@@ -230,7 +230,7 @@ export class Group {
       case "expect": {
         if (this.#expected.size >= openHandoffs && !this.#expected.has(message.handoff)) return [tooMany(message)];
         this.#expected.set(message.handoff, { client: message.client, donor: message.donor });
-        this.#wakes.set(`expected ${message.handoff}`, now + handingLimitMs);
+        this.#wakes.set(`expected ${message.handoff}`, now + timeLimits(this.view).handingMs);
         const early = this.#early.get(message.handoff);
         this.#early.delete(message.handoff);
         if (!early) return [];
@@ -318,7 +318,7 @@ export class Group {
     const out: GroupEffect[] = [];
     const donation = this.#donations.get(message.handoff);
     const ours = donation !== undefined && from === donation.acceptor;
-    if (ours) out.push(...this.#onDonation(message.handoff, (state) => onVerdict(state, message, now)));
+    if (ours) out.push(...this.#onDonation(message.handoff, (state) => onVerdict(state, message, this.view, now)));
     // An acceptor's refusal reaches the contact through the donor, after that has taken the client back.
     if (this.isContact && (message.kind === "accepted" || !ours)) out.push(...this.#onClient(message.client, (state) => contact.onReport(state, from, message, this.view, now, this.#random)));
     return out;
