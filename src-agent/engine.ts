@@ -2,20 +2,19 @@ import { release } from "node:os";
 import type { AgentCallName, AgentHello, AgentValue } from "../src-shared/api/control.ts";
 import { agentCalls, controlProtocolVersion } from "../src-shared/api/control.ts";
 import type { AgentEvent, AgentEventBody } from "../src-shared/api/events.ts";
-import { formatAddress, parseAddress, type Address } from "../src-shared/net/address.ts";
+import { parseAddress, type Address } from "../src-shared/net/address.ts";
 import type { Millis, Random } from "../src-shared/protocol/core/step.ts";
-import { describe } from "../src-shared/protocol/wire/describe.ts";
-import { NEXT_HEADER_AT, NextHeader } from "../src-shared/protocol/wire/ipv6.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
-import { decodePacket, encodePacket } from "../src-shared/protocol/wire/packet.ts";
+import { encodePacket } from "../src-shared/protocol/wire/packet.ts";
 import { AgentError } from "./agentError.ts";
-import { Answers, type WayOut } from "./answers.ts";
+import { Answers } from "./answers.ts";
 import { Drops } from "./drops.ts";
 import { forgivingPlane } from "./forgivingPlane.ts";
 import { HomeAgentRole, type HomePorts } from "./homeAgent/role.ts";
+import { Incoming } from "./incoming.ts";
+import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
 import { MessageTeller } from "./messageTeller.ts";
 import { AgentMetrics } from "./metrics/agentMetrics.ts";
-import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
 import type { Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling, WatchDatagrams } from "./ports.ts";
 import { PeerErrors } from "./peerErrors.ts";
 import { CorrespondentRole, RegistrationRole, type RolePorts } from "./roles.ts";
@@ -46,13 +45,11 @@ const planeDropsMs = 2_000;
 
 type Handlers = { readonly [N in AgentCallName]: (args: ReturnType<(typeof agentCalls)[N]["args"]["parse"]>) => Promise<AgentValue<N>> };
 
-/** The only loop of the agent: packets, calls and timers go in, roles turn them into effects, effects go out. */
+/** The only loop of the agent: packets (incoming.ts), calls and timers go in, roles turn them into effects, effects go out. */
 export class Engine {
   readonly #options: EngineOptions;
   readonly #drops: Drops;
   readonly #ports: RolePorts;
-  readonly #answers: Answers;
-  readonly #peerErrors: PeerErrors;
   readonly #homePorts: HomePorts;
   readonly #groups = new Map<string, Membership>();
   readonly #registrations = new Map<string, RegistrationRole>();
@@ -78,12 +75,14 @@ export class Engine {
       tell,
       drop: (reason, packet) => this.#drops.add(reason, packet),
     };
-    this.#answers = new Answers({ clock: options.clock, send: (bytes) => options.signalling.send(bytes), drop: (reason, detail) => this.#drops.add(reason, undefined, detail) });
-    this.#peerErrors = new PeerErrors({ own: options.address, groups: () => [...this.#groups.values()], correspondent: () => this.#correspondent, drop: this.#ports.drop });
+    const answers = new Answers({ clock: options.clock, send: (bytes) => options.signalling.send(bytes), drop: (reason, detail) => this.#drops.add(reason, undefined, detail) });
+    const peerErrors = new PeerErrors({ own: options.address, groups: () => [...this.#groups.values()], correspondent: () => this.#correspondent, drop: this.#ports.drop });
+    const roles = { groups: this.#groups, registrations: this.#registrations, homes: this.#homes, correspondent: () => this.#correspondent };
+    const incoming = new Incoming(roles, { own: options.address, clock: options.clock, answers, peerErrors, drops: this.#drops, messages: this.#messages, tell });
     this.#homePorts = { ...this.#ports, links: options.homeLinks, store: options.homeStore, own: options.address };
     this.#planeDrops = setInterval(() => this.#reportPlaneDrops(), planeDropsMs).unref();
-    options.signalling.onPacket((bytes, at) => this.#receive(bytes, at));
-    options.signalling.onError((bytes) => this.#guarded("ICMPv6 error", () => this.#peerErrors.onIcmpError(bytes)));
+    options.signalling.onPacket((bytes, at) => incoming.onPacket(bytes, at));
+    options.signalling.onError((bytes) => incoming.onError(bytes));
     this.tell({ type: "agentStarted", version: options.version, dataPlane: options.plane.kind, reason: options.planeReason });
     this.#restoreHomes();
   }
@@ -271,101 +270,4 @@ export class Engine {
     queueMicrotask(() => this.#messages.sent(packet, at));
     return at;
   }
-
-  /** Every packet with a Mobility Header that reaches this host. Nothing in it can make this throw. */
-  #receive(bytes: Uint8Array, at: Millis): void {
-    this.#answers.received(bytes.length);
-    const decoded = decodePacket(bytes);
-    if (!decoded.ok) {
-      this.#drops.add(decoded.reason, undefined, decoded.field);
-      const { answer } = decoded;
-      if (answer) this.#guarded("answer", () => this.#answers.give(answer, (source) => this.#wayOut(source, tunnelOf(bytes))));
-      return;
-    }
-    const { packet, mobilityHeader } = decoded;
-    if (!this.#isForUs(packet)) return; // passing through a home agent's tunnel: the data plane's business
-    this.#guarded(describe(packet), () => this.#route(packet, mobilityHeader, at));
-    this.#messages.received(packet, at, this.#options.clock.mono());
-  }
-
-  /** Nothing from the wire ends the agent. */
-  #guarded(what: string, step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      this.#drops.add("internal error", undefined, (error as Error).message);
-      this.tell({ type: "log", level: "error", text: `${what}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
-    }
-  }
-
-  /**
-   * How an answer from `source` leaves, when what it is about came in `tunnel` (null: in none): directly from our own address, and through the contact's
-   * home tunnel from an anycast address.
-   */
-  #wayOut(source: Address, tunnel: Address | null): WayOut {
-    const own = this.#options.address;
-    if (source === own) return tunnel === null ? {} : null;
-    const group = this.#groupFor(source);
-    return group?.isContact && tunnel === group.view.homeAgent ? { tunnel: { source: own, destination: group.view.homeAgent } } : null;
-  }
-
-  #isForUs(packet: MobilityPacket): boolean {
-    const own = this.#options.address;
-    if (packet.tunnel) return packet.tunnel.destination === own && [...this.#groups.values()].some((g) => g.view.home === packet.destination);
-    return packet.destination === own;
-  }
-
-  #route(packet: MobilityPacket, mobilityHeader: Uint8Array, at: Millis): void {
-    const { message } = packet;
-    switch (message.kind) {
-      case "homeTestInit":
-      case "careOfTestInit":
-        return this.#toCorrespondent(packet, mobilityHeader);
-      case "bindingUpdate": {
-        if (!message.homeRegistration) return this.#toCorrespondent(packet, mobilityHeader);
-        const home = packet.homeAddress && this.#homes.get(packet.homeAddress);
-        if (home) return home.onPacket(packet, mobilityHeader);
-        return this.#toCorrespondent(packet, mobilityHeader);
-      }
-      case "bindingAcknowledgement": {
-        const group = this.#groupFor(packet.routingHomeAddress);
-        if (!group) return this.#drops.add("binding acknowledgement for a home address that is not ours", packet);
-        const registration = this.#registrations.get(group.config.id);
-        if (registration && packet.source === group.view.homeAgent) return registration.onPacket(packet, mobilityHeader);
-        return group.runtime.onPacket(packet, mobilityHeader, at);
-      }
-      case "homeTest": {
-        const group = this.#groupFor(packet.destination);
-        if (!group) return this.#drops.add("home test for a home address that is not ours", packet);
-        return group.runtime.onPacket(packet, mobilityHeader, at);
-      }
-      case "careOfTest": {
-        // A care-of test names no home address: every group whose member awaits one from this client may want it.
-        const group = [...this.#groups.values()].find((g) => g.runtime.awaitsCareOfTest(packet.source));
-        if (!group) return this.#drops.add("care-of test not awaited", packet);
-        return group.runtime.onPacket(packet, mobilityHeader, at);
-      }
-      case "bindingRefreshRequest": {
-        const group = this.#groupFor(packet.destination);
-        if (!group) return this.#drops.add("binding refresh request for a home address that is not ours", packet);
-        return group.runtime.onPacket(packet, mobilityHeader, at);
-      }
-      case "bindingError":
-        return this.#peerErrors.onBindingError(packet, message);
-    }
-  }
-
-  #groupFor(home: Address | undefined): Membership | undefined {
-    return [...this.#groups.values()].find((g) => g.view.home === home);
-  }
-
-  #toCorrespondent(packet: MobilityPacket, mobilityHeader: Uint8Array): void {
-    if (!this.#correspondent) return this.#drops.add("this host is no correspondent node", packet);
-    this.#correspondent.onPacket(packet, mobilityHeader);
-  }
-}
-
-/** Where the tunnel begins that a packet came in, or null. */
-function tunnelOf(packet: Uint8Array): Address | null {
-  return packet[NEXT_HEADER_AT] === NextHeader.ipv6 ? formatAddress(packet, 8) : null;
 }

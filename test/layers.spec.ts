@@ -20,7 +20,7 @@ const rules: readonly Rule[] = [
   { from: /^src-agent\/linux\//, may: [/^src-agent\/linux\//, /^src-shared\//], why: "system calls know nothing of the agent" },
   {
     from: /^src-agent\/(engine|agentError|answers|peerErrors|roles|drops|membership|groupRuntime|clientActivity|datagramClients|ports|forgivingPlane)\.ts$|^src-agent\/(members|homeAgent)\//,
-    may: [/^src-shared\//, /^src-agent\/(agentError|answers|messageTeller|peerErrors|roles|drops|membership|groupRuntime|clientActivity|datagramClients|ports|forgivingPlane)\.ts$/, /^src-agent\/((members|homeAgent)\/|metrics\/agentMetrics\.ts$)/],
+    may: [/^src-shared\//, /^src-agent\/(agentError|answers|messageTeller|incoming|peerErrors|roles|drops|membership|groupRuntime|clientActivity|datagramClients|ports|forgivingPlane)\.ts$/, /^src-agent\/((members|homeAgent)\/|metrics\/agentMetrics\.ts$)/],
     why: "the loop talks to ports; only main.ts composes linux/ and the data planes",
   },
   { from: /^src-agent\//, may: [/^src-agent\//, /^src-shared\//], why: "the agent knows neither manager nor services" },
