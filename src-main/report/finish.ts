@@ -15,7 +15,7 @@ import { points, regressions } from "./regression.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { handoffsCsv, seriesCsv, seriesRows, type Serving } from "./series.ts";
 import type { Latencies } from "./steps.ts";
-import { judge } from "./thresholds.ts";
+import { counts, judge } from "./thresholds.ts";
 import { reportHtml } from "./html/report.ts";
 import { addByteLosses, workloadLogs } from "./workload-records.ts";
 
@@ -52,8 +52,8 @@ export async function finishRun(folder: RunFolder): Promise<RunSummary> {
     resetsSeen: figures?.resetsSeen ?? null,
     captureDrops: Object.fromEntries(captureEnds.map((end) => [end.host, end.dropped ?? 0])),
   };
-  const thresholds = judge(scenario.thresholds, measured);
-  const ok = measured.error === null && thresholds.every((t) => t.ok) && handoffs.every((h) => h.ok);
+  const thresholds = judge(scenario.thresholds, measured, run.hosts.filter((host) => host.virtualMachine).map((host) => host.name));
+  const ok = measured.error === null && thresholds.every(counts) && handoffs.every((h) => h.ok);
   const summary: RunSummary = { ...measured, ok, thresholds };
   await folder.writeSummary(summary);
   await folder.write("handoffs", handoffsCsv(handoffs));

@@ -47,6 +47,11 @@ export const metricForms = [
   "share(homeAgent|contact|direct)",
 ];
 
+/** Whether it says how long something took. */
+export function isAboutTime(text: string): boolean {
+  return /Ms\)$|^(coef|intercept|r2)\(/.test(text);
+}
+
 /** The words of `median(clientGapMs)` or `coef(full, L_KH)`; null when it is no metric that we know. */
 export function parseMetric(text: string): { readonly name: string; readonly args: readonly string[] } | null {
   const match = /^(\w+)\(([\w, ]*)\)$/.exec(text);

@@ -95,6 +95,21 @@ describe("the folder", () => {
     expect(summary.thresholds.every((t) => t.ok)).toBe(true);
   });
 
+  it("sets missed thresholds about time aside where hosts are in virtual machines, and no others", async () => {
+    const judged = async (virtualMachine: boolean, lost: number) => {
+      const thresholds = `thresholds:\n  - { name: gap, metric: median(clientGapMs), atMost: 0.001, unit: ms }\n  - { name: lines, metric: lost(echoes), equals: ${lost} }\n`;
+      const folder = await build({ handoffs: [near], scenario: syntheticScenario.replace(/^thresholds:[^]*$/m, thresholds) });
+      const run = JSON.parse(readFileSync(folder.file("run"), "utf8")) as { hosts: { name: string; virtualMachine?: boolean }[] };
+      for (const host of run.hosts) if (host.name === "k") host.virtualMachine = virtualMachine;
+      writeFileSync(folder.file("run"), JSON.stringify(run));
+      const { ok, thresholds: [gap, lines] } = await finishRun(folder);
+      return { ok, gap: gap?.ok, aside: gap?.setAside, lines: lines?.setAside };
+    };
+    expect(await judged(false, 0)).toEqual({ ok: false, gap: false, aside: undefined, lines: undefined });
+    expect(await judged(true, 0)).toEqual({ ok: true, gap: false, aside: "about time, with k in virtual machines", lines: undefined });
+    expect(await judged(true, 1)).toMatchObject({ ok: false, lines: undefined });
+  });
+
   it("says how each client was served in the end, and why not directly", async () => {
     const folder = await build({ handoffs: [near] });
     expect((await finishRun(folder)).clientsServed).toEqual([{ client: "c", member: "k", how: "optimised", why: "asked" }]);

@@ -70,6 +70,7 @@ export class HostsSession implements LabSession {
       kernel: hello.kernel,
       agent: hello.version,
       dataPlane: hello.dataPlane,
+      ...(handle.virtualMachine && { virtualMachine: true }),
     }));
   }
 

@@ -20,6 +20,8 @@ export interface HostHandle {
   readonly nodePath?: string;
   /** How many times longer than elsewhere programs may take there before we give them up; 1 unless set. */
   readonly patience?: number;
+  /** In a virtual machine of the lab. */
+  readonly virtualMachine?: boolean;
   /** What its agent shall carry packets by, where nobody says otherwise; `auto` unless set. */
   readonly dataPlane?: DataPlaneChoice;
   /** False where, as a client, it shall be an ordinary host without Mobile IPv6. */

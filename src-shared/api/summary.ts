@@ -118,6 +118,8 @@ export const thresholdRecord = z.object({
   unit: z.string(),
   /** Why there is no value. */
   reason: z.string().nullable(),
+  /** Why it does not count that this one is missed. */
+  setAside: z.string().optional(),
 });
 export type ThresholdRecord = z.infer<typeof thresholdRecord>;
 
@@ -209,6 +211,8 @@ export const runDescription = z.object({
       kernel: z.string().nullable(),
       agent: z.string().nullable(),
       dataPlane: z.object({ kind: z.string(), reason: z.string() }).nullable(),
+      /** In a virtual machine of the lab, whose processor is usually emulated: what takes time there takes longer. */
+      virtualMachine: z.boolean().optional(),
       /** Samples over the run, `at` in run time. */
       clock: z.array(clockSample),
     }),

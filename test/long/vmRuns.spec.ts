@@ -13,9 +13,8 @@ const cli = join(root, "src-main/shells/cli/main.ts");
 /** Summaries and reports stay here, for a person to read. */
 const kept = join(root, "out/vm-runs");
 
-/** Thresholds about time are for hosts that are not emulated; what was lost, doubled or reset is not. */
-const aboutTime = /gap/i;
-
+/** Share of the scenario's bytes: enough that handoffs, which take seconds there, come one after the other. */
+const share = "5%";
 /** Scenario, lab, and what carries packets on members and clients there. */
 const runs = [
   ["quickstart", "vm-quickstart", { k: "kernel", a: "kernel", b: "kernel", c1: "kernel", c2: "kernel" }, 7],
@@ -36,13 +35,14 @@ describe.skipIf(reason)(`scenarios on stock Debian kernels in virtual machines${
 
   it.each(runs)("%s on %s loses and repeats nothing", (scenario, lab, dataPlanes, handoffs) => {
     const out = join(folder, lab);
-    const { stdout, stderr } = spawnSync(process.execPath, [cli, "run", scenario, "--lab", lab, "--bytes", "2%", "--period", "50ms", "--json", "--out", out], { encoding: "utf8", maxBuffer: 64 << 20 });
+    const { stdout, stderr } = spawnSync(process.execPath, [cli, "run", scenario, "--lab", lab, "--bytes", share, "--period", "50ms", "--json", "--out", out], { encoding: "utf8", maxBuffer: 64 << 20 });
     const answer = JSON.parse(stdout) as { summary?: RunSummary; error?: unknown };
     expect(answer.error, stderr.slice(-3000)).toBeUndefined();
     const summary = answer.summary as RunSummary;
     for (const file of ["summary.json", "report.html", "handoffs.csv"]) cpSync(join(out, file), join(kept, `${lab}-${file}`));
-    const wrong = summary.thresholds.filter((t) => !t.ok && !aboutTime.test(t.name)).map((t) => `${t.name}: ${t.value}`);
+    const wrong = summary.thresholds.filter((t) => !t.ok && t.setAside === undefined).map((t) => `${t.name}: ${t.value}`);
     expect(wrong, stderr.slice(-3000)).toEqual([]);
+    expect(summary.ok).toBe(true);
     expect(summary.handoffs.length).toBe(handoffs);
     expect(planesOf(out)).toMatchObject(dataPlanes);
     expect(judgeCapture(join(out, "capture.pcapng"))).toMatchObject({ complaints: [], badChecksums: [] });

@@ -200,6 +200,7 @@ export class AgentWorld {
       ...(registration ? { registration } : {}),
       authority: ca.toString("pem"),
       certificate: certificate.toString("pem"),
+      ...(process.env["EMULATED"] ? { patience: 4 } : {}),
     });
   }
 

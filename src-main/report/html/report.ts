@@ -4,7 +4,7 @@ import { median } from "../../../src-shared/stats/quantile.ts";
 import type { LadderMessage } from "../ladder.ts";
 import { expectedTerms } from "../regression.ts";
 import type { SeriesRow } from "../series.ts";
-import { describeBound } from "../thresholds.ts";
+import { describeBound, markOf } from "../thresholds.ts";
 import { cdfPlot, goodputPlot, predictionPlot } from "./charts.ts";
 import { ladderSvg } from "./ladder-svg.ts";
 import { figure, html, type Markup } from "./markup.ts";
@@ -62,8 +62,9 @@ function mark(ok: boolean): Markup {
 
 function thresholdTable(thresholds: readonly ThresholdRecord[]): Markup {
   if (thresholds.length === 0) return html`<h2>Thresholds</h2><p>The scenario states none.</p>`;
+  const aside = thresholds.find((t) => t.setAside !== undefined)?.setAside;
   const value = (t: ThresholdRecord) => (t.value === null ? html`<span class="bad">no value: ${t.reason}</span>` : `${figure(t.value, 3)} ${t.unit}`);
-  return html`<h2>Thresholds</h2>${table(`${thresholds.filter((t) => t.ok).length} of ${thresholds.length} met`, [[""], ["Threshold"], ["Measured", true], ["Limit", true], ["Metric"]], thresholds.map((t) => [mark(t.ok), t.name, value(t), describeBound(t), t.metric]))}`;
+  return html`<h2>Thresholds</h2>${table(`${thresholds.filter((t) => t.ok).length} of ${thresholds.length} met`, [[""], ["Threshold"], ["Measured", true], ["Limit", true], ["Metric"]], thresholds.map((t) => [t.setAside === undefined ? mark(t.ok) : markOf(t), t.name, value(t), describeBound(t), t.metric]))}${aside === undefined ? "" : html`<p>○ set aside: ${aside}</p>`}`;
 }
 
 /** n, median and its bootstrap interval for the figures that matter most. */

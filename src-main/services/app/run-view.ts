@@ -8,7 +8,7 @@ import type { HandoffRecord, RunDescription, RunSummary } from "../../../src-sha
 import { median } from "../../../src-shared/stats/quantile.ts";
 import { hostClocks } from "../../report/clock.ts";
 import { type RunFolder, runFiles } from "../../report/run-folder.ts";
-import { describeBound } from "../../report/thresholds.ts";
+import { counts, describeBound } from "../../report/thresholds.ts";
 import { handoffDetailOf, handoffRow, type HandoffScene, type ToldMessage } from "./handoff-view.ts";
 
 /** A run as its folder tells it; without a summary it is `broken`, or `running` while another process fills it. `scenarioId` finds the scenario of that name. */
@@ -21,7 +21,7 @@ export async function runOf(folder: RunFolder, scenarioId: (name: string) => str
   try {
     const [description, summary] = await Promise.all([folder.readRun(), folder.readSummary()]);
     const startedAt = Date.parse(summary.startedAt);
-    const missed = summary.thresholds.filter((threshold) => !threshold.ok).map((threshold) => threshold.name);
+    const missed = summary.thresholds.filter((threshold) => !counts(threshold)).map((threshold) => threshold.name);
     const interrupted = summary.error?.code === "run.interrupted";
     return {
       ...emptyRun(id, scenarioId(description.scenario), description.title, folder.path, startedAt),
@@ -65,7 +65,7 @@ export async function detailOf(run: Run, folder: RunFolder): Promise<RunDetail> 
     seed: String(description.seed),
     versions: { ...summary.versions, node: description.manager.node, kernel: description.manager.kernel },
     members: [...description.group.members].sort(),
-    thresholds: summary.thresholds.map((threshold) => ({ name: threshold.name, ok: threshold.ok, value: threshold.value, unit: threshold.unit, bound: describeBound(threshold) })),
+    thresholds: summary.thresholds.map((threshold) => ({ name: threshold.name, ok: threshold.ok, value: threshold.value, unit: threshold.unit, bound: describeBound(threshold), ...(threshold.setAside !== undefined && { setAside: threshold.setAside }) })),
     handoffs: summary.handoffs.slice(0, 5000).map((record) => handoffRow(record, sceneOf(description, record))),
   };
 }

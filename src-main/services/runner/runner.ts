@@ -139,7 +139,7 @@ function describeRun(loaded: LoadedScenario, session: LabSession, clocks: ClockS
   const { scenario } = loaded;
   const { id, address, homeAgent, contact, members } = scenario.group;
   const role = (host: string): RunDescription["hosts"][number]["role"] => (host === homeAgent ? "homeAgent" : members.includes(host) ? "member" : scenario.clients.includes(host) ? "client" : "other");
-  const describeHost = (host: SessionHost) => ({ name: host.name, site: host.site, address: host.address, interface: host.interface, role: role(host.name), kernel: host.kernel, agent: host.agent, dataPlane: host.dataPlane, clock: [...clocks.samples(host.name)] });
+  const describeHost = (host: SessionHost) => ({ name: host.name, site: host.site, address: host.address, interface: host.interface, role: role(host.name), kernel: host.kernel, agent: host.agent, dataPlane: host.dataPlane, ...(host.virtualMachine && { virtualMachine: true }), clock: [...clocks.samples(host.name)] });
   return {
     schema: "anycast-lab/run/1",
     scenario: scenario.name,

@@ -14,6 +14,8 @@ export interface SessionHost {
   readonly kernel: string | null;
   readonly agent: string | null;
   readonly dataPlane: { readonly kind: string; readonly reason: string } | null;
+  /** In a virtual machine of the lab. */
+  readonly virtualMachine?: boolean;
 }
 
 /** A program on a host, over SSH. */

@@ -6,7 +6,7 @@ import { runExperiment } from "../../services/experiment.ts";
 import { findLabFile } from "../../testbeds/labFile.ts";
 import type { ScenarioChanges } from "../../services/runner/scenario-changes.ts";
 import type { RunProgress } from "../../services/runner/runner.ts";
-import { describeBound } from "../../report/thresholds.ts";
+import { describeBound, markOf } from "../../report/thresholds.ts";
 import { note, print, printJson, progressLine, table, type CommonOptions } from "./output.ts";
 
 export interface RunCommandOptions extends CommonOptions {
@@ -53,7 +53,9 @@ export async function runCommand(file: string, options: RunCommandOptions): Prom
       printJson({ ok: summary.ok, out: folder.path, summary });
     } else {
       const cell = (value: number | null): string => (value === null ? "–" : Number.isInteger(value) ? String(value) : value.toPrecision(4));
-      print(table(summary.thresholds.map((t) => [t.ok ? "✓" : "✗", t.name, `${cell(t.value)}${t.unit ? ` ${t.unit}` : ""}`, describeBound(t)])));
+      print(table(summary.thresholds.map((t) => [markOf(t), t.name, `${cell(t.value)}${t.unit ? ` ${t.unit}` : ""}`, describeBound(t)])));
+      const aside = summary.thresholds.find((t) => t.setAside !== undefined)?.setAside;
+      if (aside) print(`○ set aside: ${aside}`);
       print(`${summary.ok ? "✓ passed" : "✗ failed"}  ${folder.file("report")}`);
     }
     return summary.ok ? exitCodes.ok : exitCodes.failed;

@@ -43,7 +43,7 @@ export class LocalLab implements Testbed {
       sudo: sudoOf(host.sudo, options.password),
       dataPlane: host.dataPlane,
       mobileIpv6: host.mobileIpv6,
-      ...(host.vm !== undefined && { patience: emulatedPatience }),
+      ...(host.vm !== undefined && { patience: emulatedPatience, virtualMachine: true }),
     }));
     this.#down = options.down;
   }

@@ -12,7 +12,7 @@ export type FileProblem = z.infer<typeof fileProblem>;
 export const runProgress = z.object({ done: count, total: count, step: line, remainingSeconds: z.number().nonnegative().nullable() });
 
 /** `bound` is what was asked for, with its unit: "≤ 50 ms", "2 ± 0.3". `value` null where nothing could be computed. */
-export const threshold = z.object({ name: line, ok: z.boolean(), value: z.number().nullable(), unit: line, bound: line });
+export const threshold = z.object({ name: line, ok: z.boolean(), value: z.number().nullable(), unit: line, bound: line, setAside: line.optional() });
 
 export const run = z.object({
   id,
