@@ -1,6 +1,7 @@
 import type { Address } from "../net/address.ts";
 import type { GroupEffect, GroupView, Mark } from "../protocol/core/group/effects.ts";
-import { Group, type GroupInput } from "../protocol/core/group/group.ts";
+import { Group } from "../protocol/core/group/group.ts";
+import type { GroupInput } from "../protocol/core/group/groupInput.ts";
 import type { MemberMessage } from "../protocol/core/group/memberMessage.ts";
 import type { Millis } from "../protocol/core/step.ts";
 import type { DataPacket } from "./packet.ts";

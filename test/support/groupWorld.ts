@@ -3,7 +3,8 @@ import { correspond, newCorrespondent } from "../../src-shared/protocol/core/cor
 import { defaultCorrespondentLimits, type Correspondent, type CorrespondentLimits } from "../../src-shared/protocol/core/correspondentState.ts";
 import type { Transport } from "../../src-shared/protocol/core/group/dataWatch.ts";
 import type { GroupEffect, GroupView } from "../../src-shared/protocol/core/group/effects.ts";
-import { Group, type GroupInput } from "../../src-shared/protocol/core/group/group.ts";
+import { Group } from "../../src-shared/protocol/core/group/group.ts";
+import type { GroupInput } from "../../src-shared/protocol/core/group/groupInput.ts";
 import type { MobilityPacket } from "../../src-shared/protocol/wire/message.ts";
 import { decodePacket, encodePacket } from "../../src-shared/protocol/wire/packet.ts";
 

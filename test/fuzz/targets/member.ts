@@ -1,6 +1,7 @@
 import { parseAddress, type Address } from "../../../src-shared/net/address.ts";
 import type { GroupEffect, GroupView } from "../../../src-shared/protocol/core/group/effects.ts";
-import { Group, type GroupInput } from "../../../src-shared/protocol/core/group/group.ts";
+import { Group } from "../../../src-shared/protocol/core/group/group.ts";
+import type { GroupInput } from "../../../src-shared/protocol/core/group/groupInput.ts";
 import type { MemberMessage } from "../../../src-shared/protocol/core/group/memberMessage.ts";
 import { bindingManagementKey, signBindingAcknowledgement } from "../../../src-shared/protocol/wire/authenticator.ts";
 import type { MobilityMessage, MobilityPacket } from "../../../src-shared/protocol/wire/message.ts";

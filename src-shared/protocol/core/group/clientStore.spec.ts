@@ -6,7 +6,8 @@ import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
 import { newContactClient, type ContactClient } from "./contactClient.ts";
 import type { GroupView } from "./effects.ts";
-import { Group, openWatches } from "./group.ts";
+import { Group } from "./group.ts";
+import { openWatches } from "./servedBindings.ts";
 
 const clientOf = (i: number): Address => parseAddress(`2001:db8:c:${(i >> 16).toString(16)}::${(i & 0xffff).toString(16)}`);
 

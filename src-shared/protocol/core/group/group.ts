@@ -2,39 +2,18 @@ import type { Address } from "../../../net/address.ts";
 import type { MobilityPacket } from "../../wire/message.ts";
 import type { Millis, Random } from "../step.ts";
 import { acceptorTimer, acceptorWake, onAcceptorNotCapable, onAcceptorPacket, onFrozen, onNotRestored, onOffer, onRestored, onState, onWithdrawn, type Acceptance } from "./acceptor.ts";
-import { bindingTimer, bindingWake, onBindingPacket, onNotCapable, startBinding, type Binding, type BindingStep, type Bound } from "./binding.ts";
-import { BoundClients } from "./boundClients.ts";
 import { ClientStore } from "./clientStore.ts";
 import * as contact from "./contact.ts";
-import { forgettable, isAway, newContactClient, type ContactClient, type HandoffWish } from "./contactClient.ts";
+import { forgettable, isAway, newContactClient, type ContactClient } from "./contactClient.ts";
 import { onHomeTest, onNotCapable as onClientNotCapable } from "./contactHomeTest.ts";
 import { collected, donorTimer, donorWake, notCollected, onVerdict, reinstated, startDonation, type Donation } from "./donor.ts";
-import { onRemovalPacket, onTransport, startWatch, watchTimer, watchWake, type DataWatch, type Transport } from "./dataWatch.ts";
+import { EarlyOffers } from "./earlyOffers.ts";
 import type { GroupEffect, GroupStep, GroupView, HandoffName } from "./effects.ts";
-import type { BindingLoss, MemberMessage } from "./memberMessage.ts";
+import type { GroupInput } from "./groupInput.ts";
+import type { MemberMessage } from "./memberMessage.ts";
+import { ServedBindings } from "./servedBindings.ts";
 import { timeLimits } from "./timeLimits.ts";
 import { Wakes } from "./wakes.ts";
-
-/** Everything that can happen to a member of a group. */
-export type GroupInput =
-  | { readonly kind: "packet"; readonly packet: MobilityPacket; readonly mobilityHeader: Uint8Array; readonly at: Millis }
-  | { readonly kind: "member"; readonly from: string; readonly message: MemberMessage; readonly at: Millis }
-  /** Says in some unsigned way that it knows no Mobility Header: ICMPv6 Parameter Problem code 1, which quotes our `cookie`, or Binding Error status 2. */
-  | { readonly kind: "notCapable"; readonly client: Address; readonly cookie: Uint8Array | null }
-  /** Something says that the client's binding to us does not work. */
-  | { readonly kind: "bindingLost"; readonly client: Address; readonly why: BindingLoss }
-  | { readonly kind: "activity"; readonly client: Address; readonly active: boolean }
-  | { readonly kind: "handOver"; readonly client: Address; readonly wish: HandoffWish }
-  | { readonly kind: "prepare" | "optimise"; readonly client: Address; readonly request: string }
-  | { readonly kind: "discardTokens"; readonly client: Address }
-  | { readonly kind: "collected"; readonly handoff: string; readonly client: Address; readonly bundle: Uint8Array; readonly connections: number; readonly frozenAt: Millis; readonly drainMs: Millis }
-  | { readonly kind: "notCollected"; readonly handoff: string; readonly reason: string }
-  | { readonly kind: "reinstated"; readonly handoff: string }
-  | { readonly kind: "restored"; readonly handoff: string }
-  | { readonly kind: "notRestored"; readonly handoff: string; readonly reason: string }
-  /** What `askTransport` brought. */
-  | { readonly kind: "transport"; readonly client: Address; readonly transport: Transport }
-  | { readonly kind: "wake" };
 
 /** How long an offer waits for the contact's word that its donor may make it. */
 const unexpectedOfferMs = 2_000;
@@ -42,12 +21,6 @@ const unexpectedOfferMs = 2_000;
 const wokenAtOnce = 256;
 /** Handoffs in each direction, and refreshes, under way at a time; beyond that they are refused. */
 export const openHandoffs = 1024;
-/** New bindings on probation at a time, for three round trips each; any more are taken to work. */
-export const openWatches = 8192;
-/** Offers kept until the contact has named their donor. Each may bring a client's connections along. */
-export const earlyOffers = 16;
-/** Bytes of such connections, all together. */
-const earlyBytes = 64 << 20;
 /** Clients that `inspect` lists. */
 const inspected = 10_000;
 
@@ -70,14 +43,10 @@ export class Group {
   readonly #clients: ClientStore;
   readonly #donations = new Map<string, Donation>();
   readonly #acceptances = new Map<string, Acceptance>();
-  /** Refreshes under way at the serving member. */
-  readonly #rebinds = new Map<Address, Binding>();
-  readonly #bound: BoundClients;
-  /** New bindings that have yet to show that data passes, and those that must go because none did. */
-  readonly #watches = new Map<Address, DataWatch>();
+  readonly #bindings: ServedBindings;
   /** Which donor the contact has announced for a handoff, and offers that came before that word. */
   readonly #expected = new Map<string, { readonly client: Address; readonly donor: string }>();
-  readonly #early = new Map<string, { readonly from: string; readonly message: Extract<MemberMessage, { kind: "offer" }>; readonly at: Millis; readonly frozen?: true; readonly state?: { readonly message: Extract<MemberMessage, { kind: "state" }>; readonly at: Millis } }>();
+  readonly #early = new EarlyOffers();
 
   constructor(view: GroupView, random: Random, options: GroupOptions) {
     this.view = view;
@@ -86,22 +55,22 @@ export class Group {
     const limit = options.clients ?? 1 << 20;
     const seed = new DataView(random(4).slice().buffer).getInt32(0);
     this.#clients = new ClientStore(limit, seed);
-    this.#bound = new BoundClients(limit, seed);
+    this.#bindings = new ServedBindings(view, this.#wakes, limit, seed);
   }
 
   /** The next time at which `wake` must be given, or null. */
   nextWake(): Millis | null {
-    const next = Math.min(this.#wakes.next() ?? Infinity, this.#clients.nextWake() ?? Infinity, this.#bound.next() ?? Infinity);
+    const next = Math.min(this.#wakes.next() ?? Infinity, this.#clients.nextWake() ?? Infinity, this.#bindings.nextEnd() ?? Infinity);
     return next === Infinity ? null : next;
   }
 
   /** Bytes of memory that the packed tables of clients take. */
   get clientBytes(): number {
-    return this.#clients.bytes + this.#bound.bytes;
+    return this.#clients.bytes + this.#bindings.bytes;
   }
 
   awaitsCareOfTest(client: Address): boolean {
-    if (this.#rebinds.get(client)?.phase === "careOfTest") return true;
+    if (this.#bindings.awaitsCareOfTest(client)) return true;
     return [...this.#acceptances.values()].some((a) => a.client === client && a.phase === "binding" && a.binding?.phase === "careOfTest");
   }
 
@@ -129,7 +98,7 @@ export class Group {
 
   /** How many clients the contact knows, and how many are bound to this member. */
   get counts(): { readonly clients: number; readonly bound: number } {
-    return { clients: this.#clients.size, bound: this.#bound.size };
+    return { clients: this.#clients.size, bound: this.#bindings.size };
   }
 
   /** For people: every table (of clients the first 10,000), tokens' values left out. */
@@ -145,10 +114,10 @@ export class Group {
       retryInMs: c.retryAt === null ? null : c.retryAt - now,
       work: c.work.phase,
     }));
-    const bound = firstOf(this.#bound.entries(), inspected).map(([client, until]) => ({ client, forMs: until - now }));
+    const bound = firstOf(this.#bindings.entries(), inspected).map(([client, until]) => ({ client, forMs: until - now }));
     const donations = [...this.#donations.values()].map(({ handoff, client, acceptor, phase }) => ({ handoff, client, acceptor, phase }));
     const acceptances = [...this.#acceptances.values()].map(({ handoff, client, donor, phase }) => ({ handoff, client, donor, phase }));
-    const known = { clients: this.#clients.size, busy: this.#clients.busy, bound: this.#bound.size, watched: this.#watches.size, timers: this.#wakes.size, clientBytes: this.clientBytes };
+    const known = { clients: this.#clients.size, busy: this.#clients.busy, bound: this.#bindings.size, watched: this.#bindings.watched, timers: this.#wakes.size, clientBytes: this.clientBytes };
     return { contact: this.view.contact, self: this.view.self, known, clients, bound, donations, acceptances };
   }
 
@@ -161,7 +130,7 @@ export class Group {
       case "notCapable":
         return this.#notCapable(input.client, input.cookie, now);
       case "bindingLost":
-        return this.#bindingLost(input.client, input.why);
+        return this.#bindings.lost(input.client, input.why);
       case "activity":
         return this.#activity(input.client, input.active, this.view.self, now);
       case "handOver":
@@ -185,7 +154,7 @@ export class Group {
       case "notRestored":
         return this.#onAcceptance(input.handoff, now, (state) => onNotRestored(state, input.reason));
       case "transport":
-        return this.#onWatch(input.client, (state) => onTransport(state, input.transport, this.view, now));
+        return this.#bindings.onTransport(input.client, input.transport, now);
       case "wake":
         return this.#wake(now);
     }
@@ -198,26 +167,13 @@ export class Group {
     if (packet.message.kind === "homeTest") return this.#onClient(client, (state) => onHomeTest(state, packet, at, this.view, now), packet);
     const acceptance = [...this.#acceptances.values()].find((a) => a.client === client && a.phase === "binding");
     if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorPacket(state, packet, mobilityHeader, at, this.view, now));
-    const binding = this.#rebinds.get(client);
-    if (binding) return this.#rebindStep(client, onBindingPacket(binding, packet, mobilityHeader, at, this.view, now), now);
-    if (this.#watches.has(client)) return this.#onWatch(client, (state) => onRemovalPacket(state, packet, mobilityHeader, this.view));
-    return [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];
+    return this.#bindings.onPacket(packet, mobilityHeader, at, now) ?? [{ do: "drop", reason: `${packet.message.kind} not awaited`, packet }];
   }
 
   #notCapable(client: Address, cookie: Uint8Array | null, now: Millis): readonly GroupEffect[] {
     const acceptance = [...this.#acceptances.values()].find((a) => a.client === client && a.phase === "binding" && a.binding);
     if (acceptance) return this.#onAcceptance(acceptance.handoff, now, (state) => onAcceptorNotCapable(state, cookie, this.view));
-    const binding = this.#rebinds.get(client);
-    if (binding) return this.#rebindStep(client, onNotCapable(binding, cookie), now);
-    return this.#onClient(client, (state) => onClientNotCapable(state, cookie, this.view, now));
-  }
-
-  /** §11.3.6: only about clients that are bound to us. Nothing of it is signed, so the contact asks the client itself. */
-  #bindingLost(client: Address, why: BindingLoss): readonly GroupEffect[] {
-    if (!this.#bound.has(client)) return [{ do: "drop", reason: "word of a lost binding of a client that is not bound here" }];
-    this.#bound.delete(client);
-    this.#endWatch(client);
-    return [{ do: "unoptimise", client }, { do: "tellMember", member: this.view.contact, message: { kind: "bindingLost", client, why } }];
+    return this.#bindings.onNotCapable(client, cookie, now) ?? this.#onClient(client, (state) => onClientNotCapable(state, cookie, this.view, now));
   }
 
   #member(from: string, message: MemberMessage, at: Millis, now: Millis): readonly GroupEffect[] {
@@ -231,8 +187,7 @@ export class Group {
         if (this.#expected.size >= openHandoffs && !this.#expected.has(message.handoff)) return [tooMany(message)];
         this.#expected.set(message.handoff, { client: message.client, donor: message.donor });
         this.#wakes.set(`expected ${message.handoff}`, now + timeLimits(this.view).handingMs);
-        const early = this.#early.get(message.handoff);
-        this.#early.delete(message.handoff);
+        const early = this.#early.take(message.handoff);
         if (!early) return [];
         const effects = [...this.#offer(early.from, early.message, early.at, now), ...(early.frozen ? this.#frozen(early.from, message, now) : [])];
         return early.state ? [...effects, ...this.#state(early.from, early.state.message, early.state.at, now)] : effects;
@@ -244,15 +199,14 @@ export class Group {
       case "state":
         return this.#state(from, message, at, now);
       case "withdrawn":
-        this.#early.delete(message.handoff);
+        this.#early.take(message.handoff);
         return this.#onAcceptance(message.handoff, now, (state) => (from === state.donor ? onWithdrawn(state) : ignored(state, from)));
       case "accepted":
       case "refused":
         return this.#verdict(from, message, now);
       case "rebind":
-        if (this.#rebinds.size >= openHandoffs && !this.#rebinds.has(message.client)) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "rebindFailed", client: message.client, reason: "too many clients are being bound", lastSequence: null } }];
-        this.#endWatch(message.client);
-        return this.#rebindStep(message.client, startBinding(message.client, message.lease, message.grant, this.view, now, this.#random), now);
+        if (this.#bindings.underWay(message.client) >= openHandoffs) return [tooMany(message), { do: "tellMember", member: from, message: { kind: "rebindFailed", client: message.client, reason: "too many clients are being bound", lastSequence: null } }];
+        return this.#bindings.rebind(message, now, this.#random);
       case "rebound":
       case "rebindFailed":
         return this.#onClient(message.client, (state) => contact.onReport(state, from, message, this.view, now, this.#random));
@@ -269,15 +223,14 @@ export class Group {
     if (this.#donations.has(handoff)) return [{ do: "drop", reason: "an order for a handoff that is under way already" }];
     if (acceptor === this.view.self || !this.view.members.has(acceptor)) return refuse(`"${acceptor}" cannot take over from ${this.view.self}`);
     if (this.#donations.size >= openHandoffs) return [tooMany(message), ...refuse(`${this.view.self} has ${openHandoffs} handoffs under way`)];
-    this.#endWatch(client);
+    this.#bindings.endWatch(client);
     return this.#storeDonation(startDonation({ handoff, client, donor: this.view.self, acceptor, mode }, message, this.view, now));
   }
 
   #offer(from: string, message: Extract<MemberMessage, { kind: "offer" }>, at: Millis, now: Millis): readonly GroupEffect[] {
     const { handoff, client } = message;
     if (from !== this.view.contact && !this.#isExpected(handoff, client, from)) {
-      if (this.#early.size >= earlyOffers && !this.#early.has(handoff)) return [tooMany(message)];
-      this.#early.set(handoff, { from, message, at });
+      if (!this.#early.keep(from, message, at)) return [tooMany(message)];
       this.#wakes.set(`early ${handoff}`, now + unexpectedOfferMs);
       return [];
     }
@@ -288,22 +241,15 @@ export class Group {
   }
 
   #frozen(from: string, { handoff }: { readonly handoff: string }, now: Millis): readonly GroupEffect[] {
-    const early = this.#early.get(handoff);
-    if (early?.from === from) {
-      this.#early.set(handoff, { ...early, frozen: true });
+    if (this.#early.isFrom(handoff, from)) {
+      this.#early.frozen(handoff);
       return [];
     }
     return this.#onAcceptance(handoff, now, (state) => (from === state.donor ? onFrozen(state, this.view, now) : ignored(state, from)));
   }
 
   #state(from: string, message: Extract<MemberMessage, { kind: "state" }>, at: Millis, now: Millis): readonly GroupEffect[] {
-    const early = this.#early.get(message.handoff);
-    if (early?.from === from) {
-      const kept = [...this.#early.values()].reduce((sum, { state }) => sum + (state?.message.bundle.length ?? 0), 0);
-      if (early.state || kept + message.bundle.length > earlyBytes) return [tooMany(message)];
-      this.#early.set(message.handoff, { ...early, state: { message, at } });
-      return [];
-    }
+    if (this.#early.isFrom(message.handoff, from)) return this.#early.state(message, at) ? [] : [tooMany(message)];
     return this.#onAcceptance(message.handoff, now, (state) => (from === state.donor ? onState(state, message) : ignored(state, from)));
   }
 
@@ -375,7 +321,7 @@ export class Group {
     if (step.state.phase === "over") this.#donations.delete(handoff);
     else this.#donations.set(handoff, step.state);
     this.#wakes.set(`donation ${handoff}`, donorWake(step.state));
-    if (step.state.phase === "relaying") this.#bound.delete(step.state.client);
+    if (step.state.phase === "relaying") this.#bindings.left(step.state.client);
     return step.effects;
   }
 
@@ -395,16 +341,7 @@ export class Group {
     }
     this.#acceptances.delete(handoff);
     this.#expected.delete(handoff);
-    if (phase === "serving") {
-      this.#rebinds.delete(client);
-      if (step.state.bound) return [...step.effects, ...this.#newlyBound(client, step.state.bound, now)];
-    }
-    return step.effects;
-  }
-
-  /** Nobody would tell when such a binding ends: the client is served through the tunnel, and forgets us by itself. */
-  #noRoomToBind(client: Address): GroupEffect[] {
-    return [{ do: "drop", reason: `the table of bound clients is full (${this.#bound.limit})` }, { do: "unoptimise", client }, { do: "tellMember", member: this.view.contact, message: { kind: "rebindFailed", client, reason: "no room for another bound client", lastSequence: null } }];
+    return phase === "serving" ? [...step.effects, ...this.#bindings.arrived(client, step.state.bound, now)] : step.effects;
   }
 
   /** A client that comes back while its late packets are still passed on gets them itself from now on (`restore` ends the relay). */
@@ -422,54 +359,6 @@ export class Group {
     return this.#storeAcceptance(transition(state), now);
   }
 
-  #rebindStep(client: Address, step: BindingStep, now: Millis): readonly GroupEffect[] {
-    const { state } = step;
-    this.#wakes.set(`rebind ${client}`, bindingWake(state));
-    if (state.phase !== "bound" && state.phase !== "failed") {
-      this.#rebinds.set(client, state);
-      return step.effects;
-    }
-    this.#rebinds.delete(client);
-    if (state.phase === "failed") {
-      return [...step.effects, { do: "tellMember", member: this.view.contact, message: { kind: "rebindFailed", client, reason: `${state.step}: ${state.reason}`, lastSequence: state.lastSequence } }];
-    }
-    // A refresh of what works needs no watching.
-    const refreshed = this.#bound.has(client);
-    if (refreshed) this.#bound.set(client, now + state.lifetimeSeconds * 1000);
-    const watch = refreshed ? [] : this.#newlyBound(client, state, now);
-    return [
-      ...step.effects,
-      { do: "optimise", client },
-      { do: "tell", event: { type: "clientServed", home: this.view.home, client, member: this.view.self, how: "optimised", why: "binding acknowledged" } },
-      { do: "tellMember", member: this.view.contact, message: { kind: "rebound", client, sequence: state.sequence, lifetimeSeconds: state.lifetimeSeconds } },
-      ...watch,
-    ];
-  }
-
-  #newlyBound(client: Address, bound: Bound, now: Millis): readonly GroupEffect[] {
-    if (!this.#bound.set(client, now + bound.lifetimeSeconds * 1000)) return this.#noRoomToBind(client);
-    if (this.#watches.size >= openWatches && !this.#watches.has(client)) return [{ do: "drop", reason: "too many new bindings to watch one more" }];
-    return this.#storeWatch(startWatch(client, bound, now));
-  }
-
-  #storeWatch(step: GroupStep<DataWatch>): readonly GroupEffect[] {
-    const { client, phase } = step.state;
-    this.#wakes.set(`watch ${client}`, watchWake(step.state));
-    if (phase === "over") this.#watches.delete(client);
-    else this.#watches.set(client, step.state);
-    if (phase === "removing") this.#bound.delete(client);
-    return step.effects;
-  }
-
-  #onWatch(client: Address, transition: (state: DataWatch) => GroupStep<DataWatch>): readonly GroupEffect[] {
-    const state = this.#watches.get(client);
-    return state ? this.#storeWatch(transition(state)) : [];
-  }
-
-  #endWatch(client: Address): void {
-    if (this.#watches.delete(client)) this.#wakes.set(`watch ${client}`, undefined);
-  }
-
   #wake(now: Millis): readonly GroupEffect[] {
     const out: GroupEffect[] = [];
     let left = wokenAtOnce;
@@ -478,7 +367,7 @@ export class Group {
       out.push(...this.#wakeEntry(key.slice(0, at), key.slice(at + 1), now));
     }
     // The client forgets us now; what we still send goes through the tunnel.
-    for (let client = left > 0 ? this.#bound.takeEnded(now) : null; client !== null; client = --left > 0 ? this.#bound.takeEnded(now) : null) out.push({ do: "unoptimise", client });
+    for (let client = left > 0 ? this.#bindings.takeEnded(now) : null; client !== null; client = --left > 0 ? this.#bindings.takeEnded(now) : null) out.push({ do: "unoptimise", client });
     for (let client = left > 0 ? this.#clients.takeDue(now) : null; client !== null; client = --left > 0 ? this.#clients.takeDue(now) : null) {
       out.push(...this.#onClient(client, (state) => contact.contactTimer(state, this.view, now, this.#random)));
     }
@@ -491,16 +380,12 @@ export class Group {
         return this.#donations.has(id) ? this.#onDonation(id, (state) => donorTimer(state, this.view, now)) : [];
       case "acceptance":
         return this.#acceptances.has(id) ? this.#onAcceptance(id, now, (state) => acceptorTimer(state, this.view, now)) : [];
-      case "rebind": {
-        const client = id as Address;
-        const binding = this.#rebinds.get(client);
-        return binding ? this.#rebindStep(client, bindingTimer(binding, this.view, now), now) : [];
-      }
+      case "rebind":
+        return this.#bindings.rebindTimer(id as Address, now);
       case "watch":
-        return this.#onWatch(id as Address, (state) => watchTimer(state, this.view, now));
+        return this.#bindings.watchTimer(id as Address, now);
       case "early": {
-        const early = this.#early.get(id);
-        this.#early.delete(id);
+        const early = this.#early.take(id);
         return early ? [{ do: "drop", reason: `an offer by ${early.from}, whom the contact has not named` }] : [];
       }
       default:

@@ -6,7 +6,8 @@ import { bindingManagementKey, signBindingAcknowledgement } from "../../wire/aut
 import type { MobilityPacket } from "../../wire/message.ts";
 import { encodeMobilityHeader } from "../../wire/mobilityHeader.ts";
 import type { GroupEffect, GroupView } from "./effects.ts";
-import { earlyOffers, Group, openHandoffs } from "./group.ts";
+import { earlyOffers } from "./earlyOffers.ts";
+import { Group, openHandoffs } from "./group.ts";
 import type { MemberMessage } from "./memberMessage.ts";
 
 const client = parseAddress("2001:db8:c1::10");
