@@ -69,7 +69,7 @@ export class Membership {
       ports.plane.addHome(view.home, { careOf, homeAgent: view.homeAgent, via });
       undo.push(() => ports.plane.removeHome(view.home));
       ports.plane.setMembers(view.home, [...view.members].filter(([name]) => name !== config.self).map(([, address]) => address));
-      const running = await ports.services.start(view.home, config.services);
+      const running = await ports.services.start(view.home, config.services, (reason) => ports.drop(reason));
       undo.push(() => running.close());
       let links: MemberLinks | null = null;
       let activity: ClientActivity | null = null;

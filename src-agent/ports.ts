@@ -227,8 +227,8 @@ export interface Connections {
 
 /** Starts the services of a group on this host; the edge decides how (separate processes without capabilities). */
 export interface ServiceProvider {
-  /** Resolves when every service listens; rejects naming the one that does not, with nothing left running. */
-  start(home: Address, services: readonly ServiceConfig[]): Promise<RunningServices>;
+  /** Resolves when every service listens; rejects naming the one that does not, with nothing left running. `drop`: a connection that is refused, and why. */
+  start(home: Address, services: readonly ServiceConfig[], drop: (reason: string) => void): Promise<RunningServices>;
 }
 
 export interface RunningServices {

@@ -74,6 +74,10 @@ export class ConnectionTable {
     return [...(this.#byHome.get(home)?.get(client) ?? [])];
   }
 
+  countOf(home: Address, client: Address): number {
+    return this.#byHome.get(home)?.get(client)?.size ?? 0;
+  }
+
   clientsOf(home: Address): readonly Address[] {
     return [...(this.#byHome.get(home)?.keys() ?? [])];
   }

@@ -24,10 +24,10 @@ export class AdapterServices implements ServiceProvider {
     this.#options = options;
   }
 
-  async start(home: Address, services: readonly ServiceConfig[]): Promise<RunningServices> {
+  async start(home: Address, services: readonly ServiceConfig[], drop: (reason: string) => void): Promise<RunningServices> {
     const { directory, clock, log } = this.#options;
     const socketPath = join(directory, `services-${++this.#hosts}.sock`);
-    const host = new ServiceHost({ socketPath, clock, log });
+    const host = new ServiceHost({ socketPath, clock, log, drop });
     const datagrams: DatagramService[] = [];
     const close = async (): Promise<void> => {
       await Promise.all([host.close(), ...datagrams.map((service) => service.close())]);

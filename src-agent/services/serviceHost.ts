@@ -12,6 +12,7 @@ import { AdapterLink, type Accepted, type LinkEvents, type Registration } from "
 import { AdapterProcess, type Log } from "./adapterProcess.ts";
 import { ClientMover, type RouteHints } from "./clientMover.ts";
 import { ClosingWatch } from "./closingWatch.ts";
+import { connectionLimits, type ConnectionLimits } from "./connectionLimits.ts";
 import { connectionInfo, ConnectionTable, describeConnection, type Connection } from "./connection.ts";
 import { OfferedService } from "./offeredService.ts";
 
@@ -31,6 +32,8 @@ export interface ServiceHostOptions {
   /** Users besides our own whose processes may serve. */
   readonly allowedUids?: readonly number[];
   readonly routeHints?: RouteHints;
+  readonly limits?: ConnectionLimits;
+  readonly drop: (reason: string) => void;
 }
 
 /** A service process of ours must have registered by then, in ms: on an emulated processor, one of several takes half a minute. */
@@ -41,6 +44,7 @@ const maximumOffers = 3;
 /** The agent's side of the adapter protocol (docs/adapter.md): listening sockets, service processes, and every connection of every client. */
 export class ServiceHost implements Connections {
   readonly #options: ServiceHostOptions;
+  readonly #limits: ConnectionLimits;
   readonly #listenFd: number;
   readonly #watch: Watch;
   readonly #services = new Set<OfferedService>();
@@ -56,6 +60,7 @@ export class ServiceHost implements Connections {
   /** Listens at once. Throws SystemCallError or RangeError. */
   constructor(options: ServiceHostOptions) {
     this.#options = options;
+    this.#limits = options.limits ?? connectionLimits();
     this.#closing = new ClosingWatch((connection) => this.#gone(connection));
     this.#mover = new ClientMover({
       table: this.#table,
@@ -277,6 +282,12 @@ export class ServiceHost implements Connections {
   }
 
   #accepted(service: OfferedService, fd: number, peer: Endpoint): void {
+    const full = this.#byId.size >= this.#limits.together ? "connections" : this.#table.countOf(service.home, peer.address) >= this.#limits.each ? "connections of one client" : null;
+    if (full) {
+      resetOnClose(fd);
+      libc.close(fd);
+      return this.#options.drop(`too many ${full} to the services here`);
+    }
     const id = this.#table.nextId();
     const connection: Connection = {
       id,

@@ -16,6 +16,9 @@ const IPV6_V6ONLY = 26;
 const IPV6_FREEBIND = 78;
 const backlog = 1024;
 const acceptsPerTurn = 64;
+/** The process or the host has no room for another socket: the next try is after this long, ms. */
+const scarce: ReadonlySet<number> = new Set([constants.errno.EMFILE, constants.errno.ENFILE, constants.errno.ENOBUFS, constants.errno.ENOMEM]);
+const scarceMs = 100;
 
 /** The socket that listens at [X]:port. Its connections inherit what it has set: no delay, a short unsent queue. Accepts only while `accepting`. */
 export class ServiceListener {
@@ -23,6 +26,8 @@ export class ServiceListener {
   readonly #fd: number;
   readonly #watch: Watch;
   readonly #onConnection: (fd: number, peer: Endpoint) => void;
+  #accepting = false;
+  #pause: NodeJS.Timeout | undefined;
 
   /** Throws SystemCallError; `EACCES` means that the port needs CAP_NET_BIND_SERVICE. */
   constructor(endpoint: Endpoint, onConnection: (fd: number, peer: Endpoint) => void) {
@@ -34,6 +39,7 @@ export class ServiceListener {
   }
 
   set accepting(on: boolean) {
+    this.#accepting = on;
     this.#watch.want({ readable: on });
   }
 
@@ -53,11 +59,24 @@ export class ServiceListener {
         detachFilter(fd);
         this.#onConnection(fd, readSockaddrIn6(peer));
       }
-      if (fd < 0 && !goesOn(lastErrno())) return;
+      if (fd >= 0) continue;
+      const errno = lastErrno();
+      if (scarce.has(errno)) return this.#waitForRoom();
+      if (!goesOn(errno)) return;
     }
   }
 
+  /** The socket stays readable: looked at at once again and again, it would leave no time for what could make room. */
+  #waitForRoom(): void {
+    this.#watch.want({});
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined;
+      this.#watch.want({ readable: this.#accepting });
+    }, scarceMs);
+  }
+
   close(): void {
+    clearTimeout(this.#pause);
     this.#watch.close();
     libc.close(this.#fd);
   }

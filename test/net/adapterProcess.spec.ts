@@ -212,7 +212,7 @@ describe.skipIf(why !== null)(`processes that do not keep to the protocol${why ?
   beforeAll(async () => {
     world = new World();
     socketPath = join(world.directory, "protocol.sock");
-    host = new ServiceHost({ socketPath, clock: { mono: () => performance.now(), wall: Date.now }, log: (level, text) => log.push(`${level}: ${text}`), allowedUids: [4711] });
+    host = new ServiceHost({ socketPath, clock: { mono: () => performance.now(), wall: Date.now }, log: (level, text) => log.push(`${level}: ${text}`), drop: () => {}, allowedUids: [4711] });
     await world.offer("echo", 7, ["echo"]);
     await world.offer("extra", 4, null);
   });

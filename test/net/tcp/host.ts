@@ -25,7 +25,7 @@ const released = new Map<string, Released>();
 const prepared = new Map<string, Prepared>();
 const mono = () => Number(process.hrtime.bigint()) / 1e6;
 
-const host = new ServiceHost({ socketPath, clock: { mono, wall: Date.now }, log: (level, text) => tell({ kind: "log", text: `${level}: ${text}` }) });
+const host = new ServiceHost({ socketPath, clock: { mono, wall: Date.now }, log: (level, text) => tell({ kind: "log", text: `${level}: ${text}` }), drop: (reason) => tell({ kind: "log", text: `warn: ${reason}` }) });
 host.onClient((_, client, service, first) => events.push(`client ${client} ${service}${first ? " first" : ""}`));
 host.onIdle((_, client) => events.push(`idle ${client}`));
 
