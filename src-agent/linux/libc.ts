@@ -68,9 +68,12 @@ export class SystemCallError extends Error {
   }
 }
 
+/** The first name of a value that has two (EAGAIN, not EWOULDBLOCK). Made once: data paths ask at every read that would block. */
+const errnoNames: ReadonlyMap<number, string> = new Map(Object.entries(constants.errno).toReversed().map(([name, value]) => [value, name]));
+
 /** The name of an errno value, or `errno N`. */
 export function errnoName(errno: number): string {
-  return Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+  return errnoNames.get(errno) ?? `errno ${errno}`;
 }
 
 /** The calling thread's errno after a failed libc call. */

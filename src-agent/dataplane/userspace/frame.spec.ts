@@ -6,6 +6,7 @@ import { segments } from "./segment.ts";
 
 const source = parseAddress("2001:db8::1");
 const destination = parseAddress("2001:db8::2");
+const careOf = parseAddress("2001:db8:1::2");
 const tcpLength = 32;
 const FIN_PSH_ACK_CWR = 0x99;
 
@@ -79,11 +80,10 @@ describe("frames", () => {
   it("give back what was put in", () => {
     const frame = large(500, 0);
     const before = Buffer.from(frame.packet);
-    const header = Buffer.alloc(24);
-    header.set([2, 1], 2);
-    header.set(addressBytes(destination), 8);
-    expect(frame.insertExtension(43, header)).toBe(true);
+    expect(frame.insertExtension(43, Uint8Array.of(2, 1, 0, 0, 0, 0), 24, addressBytes(careOf))).toBe(true);
     expect(frame.next).toBe(43);
+    expect([...frame.packet.subarray(24, 40)]).toEqual([...addressBytes(careOf)]);
+    expect([...frame.packet.subarray(40, 64)]).toEqual([6, 2, 2, 1, 0, 0, 0, 0, ...addressBytes(destination)]);
     expect(frame.length).toBe(before.length + 24);
     expect(frame.packet.readUInt16BE(4)).toBe(before.length - 40 + 24);
     frame.encapsulate(addressBytes(destination), addressBytes(source), 64);
@@ -95,7 +95,7 @@ describe("frames", () => {
 
   it("keep the place of an unfinished checksum", () => {
     const frame = large(500, 400);
-    frame.insertExtension(60, Buffer.alloc(24));
+    frame.insertExtension(60, new Uint8Array(6), 8, addressBytes(careOf));
     const start = frame.finish(Buffer.alloc(14));
     const { bytes } = frame;
     expect(bytes[start]).toBe(1);
@@ -108,7 +108,7 @@ describe("frames", () => {
   });
 
   it("refuse to grow past what a packet can be", () => {
-    expect(large(65_535 - tcpLength - 10, 1400).insertExtension(60, Buffer.alloc(24))).toBe(false);
+    expect(large(65_535 - tcpLength - 10, 1400).insertExtension(60, new Uint8Array(6), 8, addressBytes(careOf))).toBe(false);
   });
 
   it("carry congestion marks out of a tunnel", () => {

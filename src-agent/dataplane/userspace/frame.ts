@@ -1,3 +1,5 @@
+import { keyAt } from "./addressKeys.ts";
+
 /** Lengths on the packet sockets: struct virtio_net_hdr, then the Ethernet header. */
 export const offloadLength = 10;
 export const etherLength = 14;
@@ -95,7 +97,7 @@ export class Frame {
 
   /** The 16 bytes of an address, `offset` from the IPv6 header, as a map key. */
   key(offset: number): string {
-    return this.bytes.toString("latin1", this.at + offset, this.at + offset + 16);
+    return keyAt(this.bytes, this.at + offset);
   }
 
   /** Whether the destination has no meaning beyond the link: multicast or link-local. */
@@ -105,17 +107,19 @@ export class Frame {
   }
 
   /**
-   * Puts a 24-byte extension header, type `protocol`, behind the IPv6 header; its bytes 0 and 1 are filled in here. False, and nothing changed, when
-   * the packet would be longer than a packet can be.
+   * Puts a 24-byte extension header, type `protocol`, behind the IPv6 header: `start` (its bytes 2 to 7), then the address that is at `offset` of the
+   * IPv6 header and gives its place there to `address`. False, and nothing changed, when the packet would be longer than a packet can be.
    */
-  insertExtension(protocol: number, extension: Uint8Array): boolean {
+  insertExtension(protocol: number, start: Uint8Array, offset: number, address: Uint8Array): boolean {
     const { bytes } = this;
     const payload = bytes.readUInt16BE(this.at + 4) + extensionLength;
     if (payload > 0xffff) return false;
     const next = this.next;
     this.at -= extensionLength;
     bytes.copyWithin(this.at, this.at + extensionLength, this.at + extensionLength + ipLength);
-    bytes.set(extension, this.at + ipLength);
+    bytes.copyWithin(this.at + ipLength + 8, this.at + offset, this.at + offset + 16);
+    bytes.set(address, this.at + offset);
+    bytes.set(start, this.at + ipLength + 2);
     bytes[this.at + ipLength] = next;
     bytes[this.at + ipLength + 1] = 2;
     bytes[this.at + nextHeaderAt] = protocol;
@@ -179,7 +183,9 @@ export class Frame {
   finish(ethernet: Uint8Array): number {
     const start = this.at - frontLength;
     const { bytes } = this;
-    bytes.fill(0, start, start + offloadLength);
+    bytes.writeUInt32LE(0, start);
+    bytes.writeUInt32LE(0, start + 4);
+    bytes.writeUInt16LE(0, start + 8);
     bytes.set(ethernet, start + offloadLength);
     if (this.checksumFrom >= 0) {
       bytes[start] = NEEDS_CHECKSUM;

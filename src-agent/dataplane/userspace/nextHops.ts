@@ -4,6 +4,7 @@ import { findNeighbour, useNeighbour } from "../../linux/neighbours.ts";
 import type { Netlink } from "../../linux/netlink.ts";
 import { lookUpRoute } from "../../linux/routes.ts";
 import { names } from "../names.ts";
+import { keyAt } from "./addressKeys.ts";
 
 /** How long an answer of the kernel is used, ms: also how often it is told that the neighbour is in use. */
 const freshMs = 1000;
@@ -29,7 +30,7 @@ export class NextHops {
    * "none": no route over the data interface.
    */
   ethernetFor(bytes: Buffer, at: number, now: number): Buffer | "unresolved" | "none" {
-    const key = bytes.toString("latin1", at, at + 16);
+    const key = keyAt(bytes, at);
     const known = this.#hops.get(key);
     if (known?.ethernet && now - known.checkedAt < freshMs) return known.ethernet;
     if (this.#hops.size > 65536) this.#hops.clear();

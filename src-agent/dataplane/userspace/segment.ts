@@ -4,17 +4,18 @@ const FIN = 0x01;
 const PSH = 0x08;
 const CWR = 0x80;
 
+/** Whether `segments` can cut this packet: an ordinary one needs no cutting, of large ones we can cut those of TCP. */
+export function canCut(frame: Frame): boolean {
+  return frame.segmentSize === 0 || (frame.segmentKind === GSO_TCP6 && frame.checksumFrom >= 0);
+}
+
 /**
  * Cuts a large TCP packet (not in a tunnel, no extension headers needed to be known) into the segments it stands for, each with its own
- * checksum still to be finished by the device. Undefined when it is of a kind that we cannot cut. The frames share `scratch`, one after the
- * other: each is good until the next is taken.
+ * checksum still to be finished by the device; `canCut` says whether that is possible. The frames share `scratch`, one after the other: each is
+ * good until the next is taken.
  */
-export function* segments(frame: Frame, scratch: Buffer): Generator<Frame, boolean> {
-  if (frame.segmentSize === 0) {
-    yield frame;
-    return true;
-  }
-  if (frame.segmentKind !== GSO_TCP6 || frame.checksumFrom < 0) return false;
+export function* segments(frame: Frame, scratch: Buffer): Generator<Frame, void> {
+  if (frame.segmentSize === 0) return yield frame;
   const { bytes, at, end, checksumFrom: tcp } = frame;
   const headers = tcp - at + ((bytes[tcp + 12] as number) >> 4) * 4;
   const sequence = bytes.readUInt32BE(tcp + 4);
@@ -37,7 +38,6 @@ export function* segments(frame: Frame, scratch: Buffer): Generator<Frame, boole
     scratch.writeUInt16BE(fold(partial + (~wholeUpper & 0xffff) + (length - (tcp - at))), upper + 16);
     yield new Frame(scratch, headroom, headroom + length, { segmentKind: 0, segmentSize: 0, checksumFrom: upper, checksumOffset: 16 });
   }
-  return true;
 }
 
 function fold(sum: number): number {

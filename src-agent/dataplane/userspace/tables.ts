@@ -1,5 +1,6 @@
 import { addressBytes, type Address } from "../../../src-shared/net/address.ts";
 import type { ClientState } from "../clientStates.ts";
+import { addressKey } from "./addressKeys.ts";
 
 /** What the control side tells the thread that moves the packets. */
 export type Command =
@@ -14,6 +15,12 @@ export type Command =
   | { readonly do: "reassembled"; readonly packet: Uint8Array }
   | { readonly do: "stop" };
 
+/** The other end of a tunnel or binding. */
+export interface End {
+  readonly bytes: Uint8Array;
+  readonly key: string;
+}
+
 export interface Home {
   readonly key: string;
   readonly careOf: Uint8Array;
@@ -27,23 +34,45 @@ export interface Home {
 
 export interface Client {
   readonly state: ClientState["kind"];
-  readonly member: Uint8Array | undefined;
+  /** Who serves the client that we relay to. */
+  readonly member: End | undefined;
   readonly optimised: boolean;
 }
 
-/** An address as the data path compares it. */
-export function addressKey(address: Address): string {
-  return Buffer.from(addressBytes(address)).toString("latin1");
+/** What is known of peers of home addresses. Not one map with joined keys: those would be new strings for each packet, to be hashed anew. */
+export class ByHome<T> {
+  readonly #homes = new Map<string, Map<string, T>>();
+
+  get(home: string, peer: string): T | undefined {
+    return this.#homes.get(home)?.get(peer);
+  }
+
+  set(home: string, peer: string, value: T): void {
+    const peers = this.#homes.get(home);
+    if (peers) peers.set(peer, value);
+    else this.#homes.set(home, new Map([[peer, value]]));
+  }
+
+  delete(home: string, peer: string): void {
+    const peers = this.#homes.get(home);
+    if (peers?.delete(peer) && peers.size === 0) this.#homes.delete(home);
+  }
+
+  clear(home: string): void {
+    this.#homes.delete(home);
+  }
 }
 
-/** The data path's tables, keyed by the bytes of addresses (home then peer, where there are two). */
+/** The data path's tables, by the keys of addresses. */
 export class Tables {
   locals = new Set<string>();
-  readonly bindings = new Map<string, { readonly bytes: Uint8Array; readonly key: string; readonly slot: number }>();
-  readonly tunnels = new Map<string, { readonly bytes: Uint8Array; readonly key: string }>();
+  readonly bindings = new Map<string, End & { readonly slot: number }>();
+  readonly tunnels = new Map<string, End>();
   readonly homes = new Map<string, Home>();
-  readonly members = new Set<string>();
-  readonly clients = new Map<string, Client>();
+  readonly members = new ByHome<true>();
+  readonly clients = new ByHome<Client>();
+  /** One for all clients of a member: there may be very many, and few members. */
+  readonly #memberEnds = new Map<Address, End>();
 
   apply(command: Exclude<Command, { do: "stop" | "reassembled" }>): void {
     switch (command.do) {
@@ -52,13 +81,13 @@ export class Tables {
         return;
       case "bind": {
         const { home, careOf, slot } = command;
-        if (careOf) this.bindings.set(addressKey(home), { bytes: addressBytes(careOf), key: addressKey(careOf), slot });
+        if (careOf) this.bindings.set(addressKey(home), { ...end(careOf), slot });
         else this.bindings.delete(addressKey(home));
         return;
       }
       case "tunnel": {
         const { home, careOf } = command;
-        if (careOf) this.tunnels.set(addressKey(home), { bytes: addressBytes(careOf), key: addressKey(careOf) });
+        if (careOf) this.tunnels.set(addressKey(home), end(careOf));
         else this.tunnels.delete(addressKey(home));
         return;
       }
@@ -66,18 +95,27 @@ export class Tables {
         return this.#setHome(command.home, command.ends);
       case "members": {
         const home = addressKey(command.home);
-        for (const key of this.members) if (key.startsWith(home)) this.members.delete(key);
-        for (const member of command.members) this.members.add(home + addressKey(member));
+        this.members.clear(home);
+        for (const member of command.members) this.members.set(home, addressKey(member), true);
         return;
       }
       case "client": {
-        const key = addressKey(command.home) + addressKey(command.client);
+        const home = addressKey(command.home);
+        const client = addressKey(command.client);
         const { state, optimised } = command;
-        if (state.kind === "unknown" && !optimised) this.clients.delete(key);
-        else this.clients.set(key, { state: state.kind, member: state.kind === "relayed" ? addressBytes(state.member) : undefined, optimised });
+        if (state.kind === "unknown" && !optimised) this.clients.delete(home, client);
+        else this.clients.set(home, client, { state: state.kind, member: state.kind === "relayed" ? this.#memberEnd(state.member) : undefined, optimised });
         return;
       }
     }
+  }
+
+  #memberEnd(member: Address): End {
+    const known = this.#memberEnds.get(member);
+    if (known) return known;
+    const made = end(member);
+    this.#memberEnds.set(member, made);
+    return made;
   }
 
   #setHome(home: Address, ends: { careOf: Address; homeAgent: Address; via: Address } | null): void {
@@ -96,4 +134,8 @@ export class Tables {
       contact: ends.via === ends.homeAgent,
     });
   }
+}
+
+function end(address: Address): End {
+  return { bytes: addressBytes(address), key: addressKey(address) };
 }

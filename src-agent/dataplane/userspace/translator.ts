@@ -6,8 +6,9 @@ import { clientOffset } from "../errorTarget.ts";
 import { bounce, HeldPackets } from "../heldPackets.ts";
 import { NarrowTunnels } from "../tunnelFragments.ts";
 import { forSender, forSocket, hopLimitExceeded, tooBigForTunnel, translateError, type TranslatedError } from "../icmpRelay.ts";
+import { addressKey, keyAt } from "./addressKeys.ts";
 import { destinationAt, Frame, ipLength, sourceAt } from "./frame.ts";
-import { addressKey, type Client, type Command, type Home, type Tables } from "./tables.ts";
+import type { Client, Command, Home, Tables } from "./tables.ts";
 
 const HOP_BY_HOP = 0;
 const TUNNEL = 41;
@@ -16,6 +17,9 @@ const ICMPV6 = 58;
 const DESTINATION_OPTIONS = 60;
 const MOBILITY = 135;
 const hopLimit = 64;
+/** §6.3, §6.4: how the two extension headers start, next header and length apart; an address follows. */
+const homeAddressOption = Uint8Array.of(1, 2, 0, 0, 0xc9, 16);
+const typeTwoRouting = Uint8Array.of(2, 1, 0, 0, 0, 0);
 /** How often packets of unannounced clients are looked at for age, ms. */
 const expiryMs = 250;
 
@@ -67,11 +71,12 @@ export class Translator {
   apply(command: Exclude<Command, { do: "stop" | "reassembled" }>): void {
     this.#tables.apply(command);
     if (command.do !== "client") return;
-    const key = addressKey(command.home) + addressKey(command.client);
-    if (command.state.kind === "held") return this.#held.announce(key);
-    const kept = this.#held.take(key);
+    const home = addressKey(command.home);
+    const client = addressKey(command.client);
+    if (command.state.kind === "held") return this.#held.announce(home + client);
+    const kept = this.#held.take(home + client);
     if (command.state.kind === "unknown") return;
-    for (const frame of kept) this.#toClientState(frame, key);
+    for (const frame of kept) this.#toClientState(frame, this.#tables.clients.get(home, client));
   }
 
   /** How soon `expire` must be called, ms; -1: not before the next packet. */
@@ -99,8 +104,7 @@ export class Translator {
     if (binding && frame.next !== HOP_BY_HOP) {
       this.#ports.used(binding.slot);
       this.#ports.count("translatedOut", frame.length);
-      if (!frame.insertExtension(ROUTING, extension([2, 1], frame, destinationAt))) return this.#drop(frame, "too big for the tunnel");
-      frame.bytes.set(binding.bytes, frame.at + destinationAt);
+      if (!frame.insertExtension(ROUTING, typeTwoRouting, destinationAt, binding.bytes)) return this.#drop(frame, "too big for the tunnel");
       return this.#ports.toWire(frame);
     }
     const tunnel = this.#tables.tunnels.get(destination);
@@ -130,11 +134,10 @@ export class Translator {
   /** §11.3.1: a packet from our home address, route-optimised or through the reverse tunnel. */
   #fromHome(frame: Frame, home: Home): void {
     if (frame.isForLink()) return this.#drop(frame, "multicast or link-local destination from a home address");
-    const client = this.#tables.clients.get(home.key + frame.key(destinationAt));
+    const client = this.#tables.clients.get(home.key, frame.key(destinationAt));
     if (client?.optimised && frame.next !== HOP_BY_HOP) {
       this.#ports.count("translatedOut", frame.length);
-      if (!frame.insertExtension(DESTINATION_OPTIONS, extension([1, 2, 0, 0, 0xc9, 16], frame, sourceAt))) return this.#drop(frame, "too big for the tunnel");
-      frame.bytes.set(home.careOf, frame.at + sourceAt);
+      if (!frame.insertExtension(DESTINATION_OPTIONS, homeAddressOption, sourceAt, home.careOf)) return this.#drop(frame, "too big for the tunnel");
       return this.#ports.toWire(frame);
     }
     this.#ports.count("tunnelledOut", frame.length);
@@ -160,7 +163,7 @@ export class Translator {
     const header = at + ipLength;
     if (frame.length < header - at + 24 || bytes[header + 2] !== 2 || !this.#isLocal(frame)) return this.#ports.toStack(frame);
     if (bytes[header] === MOBILITY) return this.#drop(frame, "signalling");
-    const home = this.#tables.homes.get(bytes.toString("latin1", header + 8, header + 24));
+    const home = this.#tables.homes.get(keyAt(bytes, header + 8));
     if (bytes[header + 1] !== 2 || bytes[header + 3] !== 1 || home?.careOfKey !== frame.key(destinationAt)) return this.#drop(frame, "type 2 routing header for an address that is not ours");
     this.#ports.count("translatedIn", frame.length);
     frame.stripExtension(destinationAt);
@@ -174,7 +177,7 @@ export class Translator {
     if (frame.length < header - at + 24 || !this.#isLocal(frame)) return this.#ports.toStack(frame);
     if (bytes[header] === MOBILITY) return this.#drop(frame, "signalling");
     if (bytes[header + 1] !== 2 || bytes[header + 6] !== 0xc9 || bytes[header + 7] !== 16) return this.#ports.toStack(frame);
-    const binding = this.#tables.bindings.get(bytes.toString("latin1", header + 8, header + 24));
+    const binding = this.#tables.bindings.get(keyAt(bytes, header + 8));
     if (binding?.key !== frame.key(sourceAt)) {
       this.#ports.unbound(frame.packet);
       return this.#drop(frame, "home address option without binding");
@@ -189,8 +192,8 @@ export class Translator {
     const { bytes, at } = frame;
     const inner = at + ipLength;
     if (frame.length < 2 * ipLength || ((bytes[inner] as number) >> 4) !== 6 || !this.#isLocal(frame)) return this.#ports.toStack(frame);
-    const innerSource = bytes.toString("latin1", inner + sourceAt, inner + sourceAt + 16);
-    const innerDestination = bytes.toString("latin1", inner + destinationAt, inner + destinationAt + 16);
+    const innerSource = keyAt(bytes, inner + sourceAt);
+    const innerDestination = keyAt(bytes, inner + destinationAt);
     const outerSource = frame.key(sourceAt);
     const outerDestination = frame.key(destinationAt);
 
@@ -199,7 +202,7 @@ export class Translator {
 
     const from = this.#tables.homes.get(innerSource);
     if (from) {
-      if (from.careOfKey !== outerDestination || !this.#tables.members.has(from.key + outerSource)) return this.#drop(frame, "reverse tunnel from a stranger");
+      if (from.careOfKey !== outerDestination || !this.#tables.members.get(from.key, outerSource)) return this.#drop(frame, "reverse tunnel from a stranger");
       if (!from.contact) return this.#drop(frame, "reverse tunnel to a member that is not the contact");
       return this.#retunnel(frame, from.careOf, from.homeAgent);
     }
@@ -218,12 +221,12 @@ export class Translator {
 
   /** A tunnel from the home agent or from another member with a packet for our home address in it. */
   #tunnelledToHome(frame: Frame, home: Home, outerSource: string): void {
-    const fromMember = this.#tables.members.has(home.key + outerSource);
+    const fromMember = this.#tables.members.get(home.key, outerSource) ?? false;
     if (!fromMember && outerSource !== home.homeAgentKey) return this.#drop(frame, "tunnel from a stranger");
     if (carriesSignalling(frame)) return this.#drop(frame, "signalling");
-    const client = this.#tables.clients.get(home.key + keyAt(frame.bytes, clientOffset(frame.bytes, frame.at + ipLength)));
-    const bounced = client?.member !== undefined && keyAt(client.member, 0) === outerSource;
-    if (client?.member && !bounced) return this.#retunnel(frame, home.careOf, client.member);
+    const client = this.#tables.clients.get(home.key, keyAt(frame.bytes, clientOffset(frame.bytes, frame.at + ipLength)));
+    const bounced = client?.member?.key === outerSource;
+    if (client?.member && !bounced) return this.#retunnel(frame, home.careOf, client.member.bytes);
     this.#ports.count("tunnelledIn", frame.length);
     frame.decapsulate();
     if (bounced) this.#delay(frame, home);
@@ -237,24 +240,23 @@ export class Translator {
 
   /** A packet for our home address without whatever brought it here. */
   #arrived(frame: Frame, home: Home, fromMember: boolean): void {
-    const key = home.key + keyAt(frame.bytes, clientOffset(frame.bytes, frame.at));
-    const client = this.#tables.clients.get(key);
+    const key = keyAt(frame.bytes, clientOffset(frame.bytes, frame.at));
+    const client = this.#tables.clients.get(home.key, key);
     const state = client?.state ?? "unknown";
-    if (state !== "held" && (state !== "unknown" || !fromMember)) return this.#toClientState(frame, key);
-    const dropped = this.#held.keep(key, frame.copy(), state === "held", this.#ports.now());
+    if (state !== "held" && (state !== "unknown" || !fromMember)) return this.#toClientState(frame, client);
+    const dropped = this.#held.keep(home.key + key, frame.copy(), state === "held", this.#ports.now());
     if (dropped > 0) this.#ports.count("held packets over the limit", 0, dropped);
   }
 
   /** Delivered, or sent on to the member that serves the client now. */
-  #toClientState(frame: Frame, key: string): void {
-    const client: Client | undefined = this.#tables.clients.get(key);
+  #toClientState(frame: Frame, client: Client | undefined): void {
     if (client?.state !== "relayed" || !client.member) return this.#ports.toStack(frame);
     const home = this.#tables.homes.get(frame.key(destinationAt));
     if (!home) return this.#ports.toStack(frame);
     if (!this.#fits(frame)) return this.#tooBig(frame);
     if (!frame.hop()) return this.#drop(frame, "hop limit exceeded");
     this.#ports.count("relayed", frame.length);
-    this.#toTunnel(frame, home.careOf, client.member);
+    this.#toTunnel(frame, home.careOf, client.member.bytes);
   }
 
   /** Takes a packet out of one tunnel and puts it into another. */
@@ -319,8 +321,8 @@ export class Translator {
     if (here) return Buffer.compare(here.via, towards) === 0;
     const registered = this.#tables.tunnels.get(addressKey(destination));
     if (registered) return registered.key === addressKey(added.towards);
-    const member = this.#tables.clients.get(addressKey(destination) + addressKey(source))?.member;
-    return member !== undefined && Buffer.compare(member, towards) === 0;
+    const member = this.#tables.clients.get(addressKey(destination), addressKey(source))?.member;
+    return member?.key === addressKey(added.towards);
   }
 
   #sendError(error: { readonly destination: Address; readonly packet: Uint8Array } | undefined): void {
@@ -344,17 +346,6 @@ export class Translator {
   #drop(frame: Frame, why: CounterName): void {
     this.#ports.count(why, frame.length);
   }
-}
-
-function extension(body: readonly number[], frame: Frame, addressAt: number): Uint8Array {
-  const header = Buffer.alloc(24);
-  header.set(body, 2);
-  frame.bytes.copy(header, 8, frame.at + addressAt, frame.at + addressAt + 16);
-  return header;
-}
-
-function keyAt(bytes: Uint8Array, at: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + at, 16).toString("latin1");
 }
 
 function carriesSignalling(frame: Frame): boolean {

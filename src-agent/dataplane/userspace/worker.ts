@@ -1,9 +1,10 @@
 /** The thread that moves the packets: started by plane.ts, which passes a WorkerSetup as workerData. */
 import { randomInt } from "node:crypto";
+import { constants } from "node:os";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { addressBytes, formatAddress, type Address } from "../../../src-shared/net/address.ts";
 import { takeToken, tokenBucket } from "../../../src-shared/protocol/core/tokenBucket.ts";
-import { libc, pointerTo } from "../../linux/libc.ts";
+import { lastErrno, libc, pointerTo } from "../../linux/libc.ts";
 import type { Link } from "../../linux/links.ts";
 import { Netlink } from "../../linux/netlink.ts";
 import { orWouldBlock } from "../../linux/packetSocket.ts";
@@ -11,7 +12,7 @@ import { counterIndex, type CounterName } from "../counters.ts";
 import { Frame, frontLength, headroom, offloadLength } from "./frame.ts";
 import { NextHops } from "./nextHops.ts";
 import { fragmentsOf, needsFragments } from "../tunnelFragments.ts";
-import { segments } from "./segment.ts";
+import { canCut, segments } from "./segment.ts";
 import { type Command, Tables } from "./tables.ts";
 import { Translator, type TranslatorPorts } from "./translator.ts";
 
@@ -38,6 +39,7 @@ export interface WorkerSetup {
 
 const bufferLength = headroom + 70_000;
 const POLLIN = 1;
+const { EINVAL } = constants.errno;
 /** Packets moved before commands get their turn. */
 const packetsPerTurn = 64;
 const retryMs = 5;
@@ -56,6 +58,9 @@ class PacketThread {
   readonly #base = pointerTo(this.#buffer);
   readonly #scratch = Buffer.alloc(bufferLength);
   readonly #toStackHeader: Buffer;
+  /** Ethernet addresses as they are compared: the first 4 bytes, then the other 2. */
+  readonly #ofDevice: readonly [number, number];
+  readonly #ofStackEnd: readonly [number, number];
   readonly #unresolved: { readonly frame: Frame; readonly until: number }[] = [];
   /** RFC 7739: not to be foreseen from outside, not soon repeated. */
   #identification = randomInt(2 ** 32);
@@ -66,6 +71,8 @@ class PacketThread {
     this.#setup = setup;
     this.#nextHops = new NextHops(this.#netlink, setup.device);
     this.#toStackHeader = Buffer.concat([setup.stackEnd.address, setup.agentEnd.address, Buffer.from([0x86, 0xdd])]);
+    this.#ofDevice = comparable(setup.device.address);
+    this.#ofStackEnd = comparable(setup.stackEnd.address);
     this.#translator = new Translator(new Tables(), this.#ports());
   }
 
@@ -88,17 +95,27 @@ class PacketThread {
   /** True when there may be more. */
   #movePackets(): boolean {
     const start = headroom - frontLength;
-    const { stackSocket, device, stackEnd } = this.#setup;
+    const { stackSocket } = this.#setup;
+    const buffer = this.#buffer;
+    const [device, deviceRest] = this.#ofDevice;
+    const [stackEnd, stackEndRest] = this.#ofStackEnd;
     for (let i = 0; i < packetsPerTurn; i++) {
-      const length = orWouldBlock(libc.recv(stackSocket, this.#base + BigInt(start), bufferLength - start, 0), "recv(steering device)");
+      const received = libc.recv(stackSocket, this.#base + BigInt(start), bufferLength - start, 0);
+      if (received < 0 && lastErrno() === EINVAL) {
+        // A large packet of a kind that this kernel's virtio_net_hdr has no name for: it is gone.
+        this.#count("packet could not be changed", 0, 1);
+        continue;
+      }
+      const length = orWouldBlock(received, "recv(steering device)");
       if (length === undefined) return false;
-      const frame = Frame.read(this.#buffer, start, start + length);
+      const frame = Frame.read(buffer, start, start + length);
       if (!frame) continue;
-      const to = start + offloadLength;
+      const to = buffer.readUInt32LE(start + offloadLength);
+      const toRest = buffer.readUInt16LE(start + offloadLength + 4);
       try {
         // What a filter redirected kept the Ethernet header it came with; what was for neither of us, a switch flooded.
-        if (this.#buffer.compare(device.address, 0, 6, to, to + 6) === 0) this.#translator.fromWire(frame);
-        else if (this.#buffer.compare(stackEnd.address, 0, 6, to, to + 6) === 0) this.#translator.fromStack(frame);
+        if (to === device && toRest === deviceRest) this.#translator.fromWire(frame);
+        else if (to === stackEnd && toRest === stackEndRest) this.#translator.fromStack(frame);
       } catch (error) {
         // Headers that contradict themselves: whatever they are, they must not end the agent.
         if (!(error instanceof RangeError)) throw error;
@@ -135,6 +152,7 @@ class PacketThread {
       toStack: (frame) => this.#write(this.#setup.stackSocket, frame, this.#toStackHeader),
       toWire: (frame) => this.#toWire(frame),
       toTunnel: (frame, source, destination, hopLimit, narrow) => {
+        if (!canCut(frame)) return this.#count("packet could not be changed", frame.length, 1);
         for (const segment of segments(frame, this.#scratch)) {
           const fragmented = narrow && needsFragments(segment.length);
           if (fragmented) segment.finishChecksum();
@@ -197,6 +215,12 @@ class PacketThread {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread's port has no origin
     parentPort?.postMessage([formatAddress(packet, 48), formatAddress(packet, 8), formatAddress(packet, 24)]);
   }
+}
+
+/** `address`: buffers become plain arrays of bytes on their way into a thread. */
+function comparable(address: Uint8Array): readonly [number, number] {
+  const bytes = Buffer.from(address);
+  return [bytes.readUInt32LE(0), bytes.readUInt16LE(4)];
 }
 
 new PacketThread(workerData as WorkerSetup).run();
