@@ -74,7 +74,7 @@ describe("the manager behind the window", () => {
 
   it("lists the shipped labs as down and the person's own hosts as an empty fleet", async () => {
     const labs = await value<{ id: string; kind: string; phase: string; hosts: number; shipped: boolean }[]>("lab.list", {});
-    expect(labs).toEqual(expect.arrayContaining([expect.objectContaining({ id: "lab-quickstart", kind: "local", phase: "down", shipped: true }), expect.objectContaining({ id: "fleet-mine", kind: "fleet", hosts: 0 })]));
+    expect(labs).toEqual(expect.arrayContaining([expect.objectContaining({ id: "lab-quickstart", kind: "local", phase: "down", shipped: true }), expect.objectContaining({ id: "lab-vm-quickstart", kind: "vm" }), expect.objectContaining({ id: "fleet-mine", kind: "fleet", hosts: 0 })]));
   });
 
   it("keeps preferences and own hosts over a restart, readable by their owner alone", async () => {

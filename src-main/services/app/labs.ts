@@ -38,6 +38,7 @@ export class Labs {
   #timer: NodeJS.Timeout | null = null;
   #shown: string | null = null;
   #firstLook: Promise<void> | null = null;
+  #shippedRead: Promise<void> | null = null;
 
   constructor(options: LabsOptions) {
     this.#options = options;
@@ -89,7 +90,7 @@ export class Labs {
   }
 
   async looked(): Promise<void> {
-    await this.#firstLook;
+    await Promise.all([this.#firstLook, (this.#shippedRead ??= this.#readShipped())]);
   }
 
   /** An open lab. Throws AppError `not-found` or `lab-down`. */
@@ -134,7 +135,7 @@ export class Labs {
     const id = labId(plan.name);
     const kind = labKind(plan);
     const known = store.has(id) ? store.get(id) : undefined;
-    if (known?.kind !== kind) store.put(emptyLab({ id, name: plan.name, kind, phase: "starting", shipped: known?.shipped ?? false })); // shipped ones are shown before they are read
+    if (known?.kind !== kind) store.put(emptyLab({ id, name: plan.name, kind, phase: "starting", shipped: known?.shipped ?? false }));
     this.#changing.add(id);
     store.change(id, { phase: "starting", detail: null });
     try {
@@ -219,6 +220,17 @@ export class Labs {
     const { name, shipped, kind } = store.get(id);
     if (shipped || this.#shown === id) store.put(emptyLab({ id, name, kind, phase: "down", shipped }));
     else store.remove(id);
+  }
+
+  /** Tells of the shipped labs whose hosts are in virtual machines; their files say so. */
+  async #readShipped(): Promise<void> {
+    const { store } = this.#options;
+    for (const { id, name, shipped } of store.all()) {
+      if (!shipped) continue;
+      const kind = labKind(await readLab(findLabFile(name, shippedLabs)));
+      const { phase, kind: shown } = store.get(id);
+      if (phase === "down" && shown !== kind) store.put(emptyLab({ id, name, kind, phase, shipped }));
+    }
   }
 
   async #look(): Promise<void> {
