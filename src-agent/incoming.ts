@@ -1,6 +1,7 @@
 import type { AgentEventBody } from "../src-shared/api/events.ts";
 import { formatAddress, type Address } from "../src-shared/net/address.ts";
 import type { Millis } from "../src-shared/protocol/core/step.ts";
+import { takeToken, tokenBucket, type TokenBucket } from "../src-shared/protocol/core/tokenBucket.ts";
 import { describe } from "../src-shared/protocol/wire/describe.ts";
 import { NEXT_HEADER_AT, NextHeader } from "../src-shared/protocol/wire/ipv6.ts";
 import type { MobilityPacket } from "../src-shared/protocol/wire/message.ts";
@@ -34,14 +35,19 @@ export interface IncomingPorts {
   readonly tell: (event: AgentEventBody) => void;
 }
 
+/** Errors of our own that are told in full; all are counted. */
+const toldErrors = { perSecond: 1, burst: 10 };
+
 /** Signalling from the wire: decodes it, answers what is malformed, and finds the role that it is for. */
 export class Incoming {
   readonly #roles: HostRoles;
   readonly #ports: IncomingPorts;
+  #errors: TokenBucket;
 
   constructor(roles: HostRoles, ports: IncomingPorts) {
     this.#roles = roles;
     this.#ports = ports;
+    this.#errors = tokenBucket(toldErrors, ports.clock.mono());
   }
 
   /** Every packet with a Mobility Header that reaches this host. Nothing in it can make this throw. */
@@ -65,13 +71,15 @@ export class Incoming {
     this.#guarded("ICMPv6 error", () => this.#ports.peerErrors.onIcmpError(bytes));
   }
 
-  /** Nothing from the wire ends the agent. */
+  /** Nothing from the wire ends the agent, or fills its log. */
   #guarded(what: string, step: () => void): void {
     try {
       step();
     } catch (error) {
       this.#ports.drops.add("internal error", undefined, (error as Error).message);
-      this.#ports.tell({ type: "log", level: "error", text: `${what}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
+      const { bucket, taken } = takeToken(this.#errors, this.#ports.clock.mono());
+      this.#errors = bucket;
+      if (taken) this.#ports.tell({ type: "log", level: "error", text: `${what}: ${(error as Error).stack ?? String(error)}`.slice(0, 4000) });
     }
   }
 

@@ -163,6 +163,7 @@ export const brokenRules: readonly BrokenRule[] = [
   elsewhere("member port: only members' addresses get a handshake", "src-agent/members/door.ts", "source === null || !this.#options.members.has(source)", "source === null"),
   elsewhere("member port: whoever has shown a certificate stays", "src-agent/members/door.ts", "this.#forget(endOf(socket));\n    this.#options", "this.#options"),
   elsewhere("messages: a flood is told at a limited rate", "src-agent/messageTeller.ts", "if (taken) return", "if (true) return"),
+  elsewhere("errors of our own are told at a limited rate", "src-agent/incoming.ts", "if (taken) this.#ports.tell", "if (true as boolean) this.#ports.tell"),
   elsewhere("drops: a bounded number of reasons", "src-agent/drops.ts", "this.#counts.size < maximumReasons", "true"),
   elsewhere("metrics: buckets are cumulative", "src-agent/metrics/exposition.ts", "total += counts[i] as number;", "total = counts[i] as number;"),
 ];
