@@ -42,6 +42,7 @@ export class LabStore {
       this.#labs.set(lab.id, lab);
       return this.#emit("lab.list", this.list());
     }
+    this.#labs.set(lab.id, { ...before, kind: lab.kind });
     const { sites, hosts, links, groups, clients, faults, captures, phase, detail } = lab;
     const now = new Set([sites, hosts, links, groups, clients, faults, captures].flat().map((each) => each.id));
     const gone = [before.sites, before.hosts, before.links, before.groups, before.clients, before.faults, before.captures].flat().flatMap((each) => (now.has(each.id) ? [] : [each.id]));
