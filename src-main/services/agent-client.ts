@@ -24,6 +24,9 @@ interface Waiting {
   readonly timer: NodeJS.Timeout | undefined;
 }
 
+/** How long a call may take, ms: longer than a handoff that waits behind another one. */
+export const callLimitMs = 90_000;
+
 /** The manager's end of one agent's control channel. Calls and values are checked on both ends; calls may overlap. */
 export class AgentClient {
   readonly host: string;
@@ -54,7 +57,7 @@ export class AgentClient {
   }
 
   /** Makes a call; rejects with AgentCallError, or code `agent.timeout` or `agent.lost`. `timeoutMs` 0 waits for ever. */
-  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, timeoutMs = 90_000): Promise<AgentValue<N>> {
+  call<N extends AgentCallName>(name: N, args: AgentArgs<N>, timeoutMs = callLimitMs): Promise<AgentValue<N>> {
     return new Promise((resolve, reject) => {
       if (!this.#end) throw this.#problem("agent.lost", "the control channel to the agent is closed", "Connect again.");
       const id = this.#nextId++;

@@ -7,13 +7,13 @@ import { parsePrefix, prefixContains } from "../../src-shared/net/prefix.ts";
 import { Problem } from "../problem.ts";
 import type { SshConnection } from "../ssh/connection.ts";
 import type { HostHandle, LinkSetting, Testbed } from "../testbeds/testbed.ts";
-import type { AgentClient } from "./agent-client.ts";
+import { callLimitMs, type AgentClient } from "./agent-client.ts";
 import { startFileServer, type FileServer } from "./file-server.ts";
 import { dissolveGroup, formGroup, type GroupDefinition, type GroupHosts } from "./groups.ts";
 import { managerMono, type ClockReading, type LabSession, type RemoteProcess, type SessionHost } from "./runner/session.ts";
 
-/** Patience of a group with hosts on emulated processors: services let go within 8 s, handoffs end within a minute. */
-const slowGroupPatience = 4;
+/** With hosts on emulated processors: services let go within 8 s, handoffs end within a minute. */
+const slowPatience = 4;
 
 /** A host with a running agent, as deployment leaves it. */
 export interface AgentHost {
@@ -53,6 +53,8 @@ export class HostsSession implements LabSession {
   readonly #hosts: ReadonlyMap<string, AgentHost>;
   readonly #servers: FileServer[] = [];
   readonly #groups = new Map<string, GroupDefinition>();
+  /** How many times longer than usual agents may take for a call, and members of groups wait for each other. */
+  readonly #patience: number;
 
   constructor(options: SessionOptions) {
     this.#testbed = options.testbed;
@@ -62,6 +64,7 @@ export class HostsSession implements LabSession {
     this.versions = options.versions;
     this.latencyMs = options.latencyMs;
     this.#hosts = new Map(options.hosts.map((host) => [host.handle.name, host]));
+    this.#patience = options.hosts.some(({ handle }) => (handle.patience ?? 1) > 1) ? slowPatience : 1;
     this.hosts = options.hosts.map(({ handle, hello }) => ({
       name: handle.name,
       site: handle.site,
@@ -95,7 +98,7 @@ export class HostsSession implements LabSession {
   }
 
   call<N extends AgentCallName>(host: string, name: N, args: AgentArgs<N>): Promise<AgentValue<N>> {
-    return this.#host(host).client.call(name, args);
+    return this.#host(host).client.call(name, args, callLimitMs * this.#patience);
   }
 
   onEvent(listener: (host: string, event: AgentEvent) => void): () => void {
@@ -133,7 +136,6 @@ export class HostsSession implements LabSession {
   }
 
   async formGroup(group: ScenarioGroup, clients: readonly string[], origins: Readonly<Record<string, Readonly<Record<string, string>>>>): Promise<{ readonly memberPort: number }> {
-    const slow = [...group.members, ...clients].some((host) => (this.#host(host).handle.patience ?? 1) > 1);
     const definition: GroupDefinition = {
       id: group.id,
       homeAddress: group.address,
@@ -142,7 +144,7 @@ export class HostsSession implements LabSession {
       contact: group.contact,
       backups: group.backups,
       members: group.members,
-      ...(slow && { patience: slowGroupPatience }),
+      ...(this.#patience > 1 && { patience: this.#patience }),
       correspondents: clients.filter((client) => this.#host(client).handle.mobileIpv6 !== false),
       servicesOf: (member) => group.services.map((service) => this.#serviceOn(member, service, origins)),
     };
