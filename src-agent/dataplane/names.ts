@@ -19,5 +19,7 @@ export const names = {
    */
   xfrm: { bound: 7135, unbound: 7136, signallingPriority: 7134, priority: 7135 },
   filterPreference: 7135,
+  /** An nftables table (family ip6), see userspace/inPlace.ts. */
+  arrivingTable: "anycast-lab-arriving",
   tunnelOffload: "tx-ipxip6-segmentation",
 } as const;

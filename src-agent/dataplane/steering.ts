@@ -4,6 +4,7 @@ import { SystemCallError } from "../linux/libc.ts";
 import { createVethPair, deleteLink, findLink, requireLink, type Link } from "../linux/links.ts";
 import { Netlink } from "../linux/netlink.ts";
 import { holdNamespaceLock } from "../linux/namespaceLock.ts";
+import { removeTable } from "../linux/nftables.ts";
 import { Offloads } from "../linux/offloads.ts";
 import { deleteRoute, listRoutes, lookUpRoute, ownProtocol, removeListedRoute, replaceRoute } from "../linux/routes.ts";
 import { RouteWatch } from "../linux/routeWatch.ts";
@@ -236,6 +237,7 @@ export function removeLeftovers(netlink: Netlink): void {
     if (rule.priority === names.priorities.fromHome && rule.source && loopback !== undefined) removeAddress(netlink, loopback, rule.source);
     if (rule.incoming) quietly(() => undoNoted(netlink, rule.incoming as string, rule.priority));
   }
+  removeTable(names.arrivingTable);
   if (findLink(netlink, names.stackEnd)?.kind === "veth") deleteLink(netlink, names.stackEnd);
   const tables: readonly number[] = Object.values(names.tables);
   for (const route of listRoutes(netlink)) if (route.protocol === ownProtocol && tables.includes(route.table)) removeListedRoute(netlink, route);

@@ -5,6 +5,8 @@ export type Attributes = ReadonlyMap<number, Buffer>;
 
 const AF_NETLINK = 16;
 const NETLINK_ROUTE = 0;
+/** The protocol of netfilter. */
+export const NETLINK_NETFILTER = 12;
 /** The protocol of IPsec, and of route optimisation. */
 export const NETLINK_XFRM = 6;
 const SOCK_RAW_CLOEXEC = 3 | 0x80000;
@@ -17,10 +19,14 @@ const NLM_F_ACK_TLVS = 0x200;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const NLMSGERR_ATTR_MSG = 1;
+const NFNL_MSG_BATCH_BEGIN = 0x10;
+const NFNL_MSG_BATCH_END = 0x11;
+const MSG_DONTWAIT = 0x40;
 
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
 
 const align = (length: number): number => (length + 3) & ~3;
 
@@ -90,6 +96,26 @@ export class Netlink {
     for (const message of this.#receive(what)) if (message.type === NLMSG_ERROR) return;
   }
 
+  /** Sends messages to a subsystem of netfilter as one transaction: all of them take effect, or none. */
+  transact(subsystem: number, messages: readonly { readonly type: number; readonly flags: number; readonly body: Buffer }[], what: string): void {
+    const bracket = Buffer.of(0, 0, 0, subsystem);
+    const sequence = ++this.#sequence;
+    const last = messages.length - 1;
+    const batch = Buffer.concat([
+      encode(NFNL_MSG_BATCH_BEGIN, 0, sequence, bracket),
+      ...messages.map(({ type, flags, body }, i) => encode(type, i === last ? flags | NLM_F_ACK : flags, sequence, body)),
+      encode(NFNL_MSG_BATCH_END, 0, sequence, bracket),
+    ]);
+    check(libc.send(this.#fd, batch, batch.length, 0), `${what}: send(netlink)`);
+    try {
+      for (const message of this.#receive(what)) if (message.type === NLMSG_ERROR) return;
+    } catch (error) {
+      // Each message that failed has an answer of its own.
+      while (libc.recv(this.#fd, this.#reply, this.#reply.length, MSG_DONTWAIT) > 0);
+      throw error;
+    }
+  }
+
   /** Like `request`, but false instead of an error when the kernel answers one of `codes` (ENOENT, EEXIST, …). */
   attempt(type: number, flags: number, body: Buffer, what: string, codes: readonly string[]): boolean {
     try {
@@ -136,12 +162,7 @@ export class Netlink {
   }
 
   #send(type: number, flags: number, body: Buffer, what: string): void {
-    const message = Buffer.alloc(16 + body.length);
-    message.writeUInt32LE(message.length, 0);
-    message.writeUInt16LE(type, 4);
-    message.writeUInt16LE(flags | NLM_F_REQUEST, 6);
-    message.writeUInt32LE(++this.#sequence, 8);
-    message.set(body, 16);
+    const message = encode(type, flags, ++this.#sequence, body);
     check(libc.send(this.#fd, message, message.length, 0), `${what}: send(netlink)`);
   }
 
@@ -160,6 +181,16 @@ export class Netlink {
       at += align(size);
     }
   }
+}
+
+function encode(type: number, flags: number, sequence: number, body: Buffer): Buffer {
+  const message = Buffer.alloc(align(16 + body.length));
+  message.writeUInt32LE(16 + body.length, 0);
+  message.writeUInt16LE(type, 4);
+  message.writeUInt16LE(flags | NLM_F_REQUEST, 6);
+  message.writeUInt32LE(sequence, 8);
+  message.set(body, 16);
+  return message;
 }
 
 /** A netlink socket that hears the notifications of `groups`, a bit each (RTMGRP_…). */

@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Address } from "../../../src-shared/net/address.ts";
-import { check, libc } from "../../linux/libc.ts";
+import { check, libc, SystemCallError } from "../../linux/libc.ts";
 import { openPacketSocket, takePacketDrops } from "../../linux/packetSocket.ts";
 import type { DataPlane, DataPlaneCounters } from "../../ports.ts";
 import { ClientStates, type ClientEntry, type ClientState } from "../clientStates.ts";
@@ -8,6 +8,7 @@ import type { DataPlaneContext } from "../context.ts";
 import { counterIndex, counterNames, nameCounters } from "../counters.ts";
 import { ReassembledTunnels } from "../reassembledTunnels.ts";
 import { extensionLength, Steering, tunnelLength } from "../steering.ts";
+import { InPlace, type Passing } from "./inPlace.ts";
 import { Redirects } from "./redirects.ts";
 import type { Command } from "./tables.ts";
 import type { WorkerSetup } from "./worker.ts";
@@ -15,6 +16,8 @@ import type { WorkerSetup } from "./worker.ts";
 const socketBuffer = 32 << 20;
 /** As many as the eBPF data plane holds. */
 const manyBindings = 65_536;
+/** Clients of a home address with filters of their own; with more of them, all its packets come to the thread. */
+const mostDiverted = 64;
 const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
 /** A command takes microseconds, the thread's start a tenth of a second. Longer than this, on however busy a machine, and the thread is gone. */
 const commandLimitMs = 30_000;
@@ -29,6 +32,15 @@ export class UserspaceDataPlane implements DataPlane {
   readonly #kernelTranslates: boolean;
   readonly #steering: Steering;
   readonly #redirects: Redirects;
+  /** Undefined: the thread translates everything, or the kernel does. */
+  readonly #inPlace: InPlace | undefined;
+  /** What passes to be translated in place, by home address; of those, the ones that do pass at the moment. */
+  readonly #passing = new Map<Address, Passing>();
+  readonly #passes = new Set<Address>();
+  /** By home address, its clients whose packets the thread must see: held or relayed. */
+  readonly #diverted = new Map<Address, Set<Address>>();
+  /** Packets that each binding had translated in place when somebody last asked. */
+  readonly #usesInPlace = new Map<Address, number>();
   readonly #reassembled: ReassembledTunnels;
   readonly #stackSocket: number;
   readonly #wakeUp: number;
@@ -64,7 +76,8 @@ export class UserspaceDataPlane implements DataPlane {
       this.#commands = port1;
       const { address } = context;
       this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, uses: this.#uses, device, stackEnd, agentEnd, address });
-      this.#redirects = new Redirects(this.#steering, this.#kernelTranslates);
+      this.#inPlace = this.#kernelTranslates ? undefined : this.#openInPlace(device.index, address);
+      this.#redirects = new Redirects(this.#steering, this.#kernelTranslates ? "by the kernel" : this.#inPlace ? "in place" : "by us");
       this.#undo.push(() => this.#redirects.close());
       this.#reassembled = new ReassembledTunnels(address, (packet) => this.#tell({ do: "reassembled", packet }), () => void this.#foreign++);
       this.#undo.push(() => this.#reassembled.close());
@@ -80,6 +93,7 @@ export class UserspaceDataPlane implements DataPlane {
     this.#uses[slot] = 0;
     if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf, slot });
     this.#bindings.set(home, slot);
+    this.#passBinding(home, careOf);
     this.#steering.addDestination(home, careOf, extensionLength);
   }
 
@@ -87,6 +101,7 @@ export class UserspaceDataPlane implements DataPlane {
     const slot = this.#bindings.get(home);
     if (slot === undefined) return;
     this.#bindings.delete(home);
+    this.#passBinding(home, null);
     this.#steering.removeDestination(home);
     if (!this.#kernelTranslates) this.#tell({ do: "bind", home, careOf: null, slot });
     this.#freeSlots.push(slot);
@@ -96,7 +111,10 @@ export class UserspaceDataPlane implements DataPlane {
     const slot = this.#bindings.get(home);
     const used = slot !== undefined && this.#uses[slot] === 1;
     if (used) this.#uses[slot] = 0;
-    return used;
+    const before = this.#usesInPlace.get(home) ?? 0;
+    const now = this.#inPlace?.packetsOf(home) ?? 0;
+    this.#usesInPlace.set(home, now);
+    return used || now > before;
   }
 
   tunnel(home: Address, careOf: Address): void {
@@ -122,6 +140,7 @@ export class UserspaceDataPlane implements DataPlane {
     if (!this.#homes.has(home)) this.#redirects.addAll(home);
     if (this.#kernelTranslates) this.#redirects.passRouted(home, ends.careOf);
     this.#homes.add(home);
+    this.#passHome(home, ends.careOf);
     this.#steering.addHome(home);
     this.#refreshLocals();
     this.#reassembled.setHome(home, ends);
@@ -130,6 +149,7 @@ export class UserspaceDataPlane implements DataPlane {
   removeHome(home: Address): void {
     if (!this.#homes.delete(home)) return;
     for (const entry of this.#clients.of(home)) this.#put({ ...entry, optimised: false, state: { kind: "unknown" } });
+    this.#passHome(home, null);
     this.setMembers(home, []);
     this.#steering.removeHome(home);
     this.#redirects.removeAll(home);
@@ -187,7 +207,9 @@ export class UserspaceDataPlane implements DataPlane {
     this.#lost += takePacketDrops(this.#stackSocket);
     this.#counts[2 * counterIndex["reassembled tunnel packet that is about no home address of ours"]] = this.#foreign;
     const { drops, ...rest } = nameCounters(counterNames.map((_, i) => ({ packets: this.#counts[2 * i] ?? 0, bytes: this.#counts[2 * i + 1] ?? 0 })));
-    return { ...rest, drops: this.#lost > 0 ? { ...drops, "packets for the agent that it read too slowly": this.#lost } : drops };
+    const { translatedIn } = rest;
+    const inPlace = this.#inPlace?.total() ?? { packets: 0, bytes: 0 };
+    return { ...rest, translatedIn: { packets: translatedIn.packets + inPlace.packets, bytes: translatedIn.bytes + inPlace.bytes }, drops: this.#lost > 0 ? { ...drops, "packets for the agent that it read too slowly": this.#lost } : drops };
   }
 
   close(): void {
@@ -241,9 +263,68 @@ export class UserspaceDataPlane implements DataPlane {
     this.#clients.put(entry);
     const { home, client, state, optimised } = entry;
     this.#tell({ do: "client", home, client, state, optimised });
-    if (!this.#kernelTranslates) return;
-    if (state.kind === "held" || state.kind === "relayed") this.#redirects.addRouted(home, client);
+    const divert = state.kind === "held" || state.kind === "relayed";
+    if (this.#inPlace) this.#divert(home, client, divert);
+    else if (!this.#kernelTranslates) return;
+    else if (divert) this.#redirects.addRouted(home, client);
     else this.#redirects.removeRouted(home, client);
+  }
+
+  #openInPlace(device: number, address: Address): InPlace | undefined {
+    try {
+      const inPlace = new InPlace(device, address);
+      this.#undo.push(() => inPlace.close());
+      return inPlace;
+    } catch (error) {
+      if (error instanceof SystemCallError) return undefined;
+      throw error;
+    }
+  }
+
+  #passBinding(home: Address, careOf: Address | null): void {
+    this.#redirects.stopPassing(`binding ${home}`);
+    this.#inPlace?.forget("binding", home);
+    this.#usesInPlace.delete(home);
+    const words = careOf ? this.#inPlace?.binding(home, careOf) : undefined;
+    if (words) this.#redirects.pass(`binding ${home}`, words);
+  }
+
+  #passHome(home: Address, careOf: Address | null): void {
+    this.#setPasses(home, false);
+    this.#passing.delete(home);
+    this.#inPlace?.forget("home", home);
+    const words = careOf ? this.#inPlace?.home(home, careOf) : undefined;
+    if (words) this.#passing.set(home, words);
+    this.#setPasses(home, true);
+  }
+
+  #divert(home: Address, client: Address, away: boolean): void {
+    const clients = this.#diverted.get(home) ?? new Set();
+    if (away === clients.has(client)) return;
+    if (away) this.#diverted.set(home, clients.add(client));
+    else clients.delete(client);
+    const few = clients.size <= mostDiverted;
+    if (this.#passes.has(home) && few && away) this.#redirects.addRouted(home, client);
+    if (this.#passes.has(home) && !away) this.#redirects.removeRouted(home, client);
+    this.#setPasses(home, few);
+    if (clients.size === 0) this.#diverted.delete(home);
+  }
+
+  /** Whether packets to `home` pass, but for those of diverted clients. */
+  #setPasses(home: Address, pass: boolean): void {
+    const words = this.#passing.get(home);
+    const clients = this.#diverted.get(home) ?? new Set();
+    const want = pass && words !== undefined && clients.size <= mostDiverted;
+    if (want === this.#passes.has(home)) return;
+    if (want) {
+      for (const client of clients) this.#redirects.addRouted(home, client);
+      this.#redirects.pass(`home ${home}`, words);
+      this.#passes.add(home);
+    } else {
+      this.#passes.delete(home);
+      this.#redirects.stopPassing(`home ${home}`);
+      for (const client of clients) this.#redirects.removeRouted(home, client);
+    }
   }
 
   #leave(home: Address, client: Address, from: ClientState["kind"], state: ClientState): void {

@@ -8,9 +8,10 @@ const destinationAt = 24;
 const routedTo = 48;
 const routing = 43;
 const icmpv6 = 58;
+const mobility = 135;
 const destinationOptions = 60;
 /** Tunnels, Mobility Headers. */
-const always = [41, 135];
+const always = [41, mobility];
 /** The first number of each sort of filters: they are asked in this order. */
 const sorts = { redirect: 1, pass: 0x600, redirectOthers: 0x700 } as const;
 type Sort = keyof typeof sorts;
@@ -21,13 +22,13 @@ export class Redirects {
   readonly #handles = new Map<string, { readonly sort: Sort; readonly numbers: readonly number[] }>();
   readonly #free: Record<Sort, number[]> = { redirect: [], pass: [], redirectOthers: [] };
   readonly #next: Record<Sort, number> = { ...sorts };
-  readonly #kernelTranslates: boolean;
+  readonly #translated: "by us" | "by the kernel" | "in place";
   readonly #madeClsact: boolean;
 
-  /** `kernelTranslates`: see DataPlaneContext. */
-  constructor(steering: Steering, kernelTranslates: boolean) {
+  /** `translated`: whose the extension headers are. The kernel's: see DataPlaneContext. In place: ours but for those that `pass` names. */
+  constructor(steering: Steering, translated: "by us" | "by the kernel" | "in place") {
     this.#steering = steering;
-    this.#kernelTranslates = kernelTranslates;
+    this.#translated = translated;
     steering.note("filters");
     this.#madeClsact = addClsact(steering.netlink, steering.device.index);
     if (this.#madeClsact) steering.note("clsact");
@@ -49,11 +50,13 @@ export class Redirects {
     const type4 = { offset: 40, mask: 0xff000000, value: 0x04000000 };
     this.#add(`local ${address}`, [
       ...always.map((protocol) => [...to, matchNextHeader(protocol)]),
-      ...[routing, destinationOptions].map((protocol) => [...to, matchNextHeader(protocol), ...(this.#kernelTranslates ? [beforeMobility] : [])]),
+      ...[routing, destinationOptions].flatMap((protocol) => this.#early().map((before) => [...to, matchNextHeader(protocol), ...before])),
       [...to, matchNextHeader(icmpv6), typeAtMost3],
       [...to, matchNextHeader(icmpv6), type4],
     ]);
-    if (this.#kernelTranslates) this.#add(`routed ${address}`, [[...to, matchNextHeader(routing)]], "redirectOthers");
+    if (this.#translated === "by us") return;
+    const late = this.#translated === "in place" ? [routing, destinationOptions] : [routing];
+    this.#add(`routed ${address}`, late.map((protocol) => [...to, matchNextHeader(protocol)]), "redirectOthers");
   }
 
   removeLocal(address: Address): void {
@@ -71,13 +74,29 @@ export class Redirects {
     this.#remove(`home ${home}`);
   }
 
-  /** Where the kernel translates: but not those from `client`. */
+  /** In place: what matches is translated behind the filters. */
+  pass(key: string, matches: readonly WordMatch[]): void {
+    this.#remove(key);
+    this.#add(key, [matches], "pass");
+  }
+
+  stopPassing(key: string): void {
+    this.#remove(key);
+  }
+
+  /** Where we do not translate: but not those from `client`. */
   addRouted(home: Address, client: Address): void {
     this.#add(`${client} to ${home}`, [[...matchAddress(sourceAt, addressBytes(client)), matchNextHeader(routing), ...matchAddress(routedTo, addressBytes(home))]]);
   }
 
   removeRouted(home: Address, client: Address): void {
     this.#remove(`${client} to ${home}`);
+  }
+
+  /** Packets with an extension header that are ours before anything passes: all; signalling; signalling and ICMPv6 (an error may be about another's packet). */
+  #early(): readonly (readonly WordMatch[])[] {
+    if (this.#translated === "by us") return [[]];
+    return this.#translated === "in place" ? [[before(mobility)], [before(icmpv6)]] : [[before(mobility)]];
   }
 
   close(): void {
@@ -106,5 +125,7 @@ export class Redirects {
   }
 }
 
-/** A Mobility Header follows the extension header that follows the IPv6 header. */
-const beforeMobility: WordMatch = { offset: 40, mask: 0xff000000, value: 135 * 2 ** 24 };
+/** This follows the extension header that follows the IPv6 header. */
+function before(protocol: number): WordMatch {
+  return { offset: 40, mask: 0xff000000, value: protocol * 2 ** 24 };
+}
