@@ -12,11 +12,12 @@ const X = "2001:db8:a:f::1";
 const megabytes = (n: number): string => String(n * 1_000_000);
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** For the kernel's, `attach` says what does its tunnels. */
+/** For the kernel's, `attach` says what does its tunnels; for userspace, that its thread translates everything, as where nftables are missing. */
 const variants = [
   { kind: "ebpf", attach: "tcx", unable: cannotHaveTcx() },
   { kind: "ebpf", attach: "clsact", unable: reason },
   { kind: "userspace", attach: undefined, unable: reason },
+  { kind: "userspace", attach: "thread", unable: reason },
   { kind: "kernel", attach: "ebpf", unable: kernelCannotTranslate() },
   { kind: "kernel", attach: "userspace", unable: kernelCannotTranslate() },
 ] as const;

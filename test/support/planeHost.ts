@@ -1,6 +1,7 @@
 /**
  * A data plane in a process of its own, for tests that put one into each network namespace.
- * usage: planeHost.ts KIND DEVICE ADDRESS [ATTACH]; ATTACH of kind kernel: what does its tunnels, ebpf or userspace; then lines {id, call, args} on stdin, lines {id, value|error} or {event, args} on stdout.
+ * usage: planeHost.ts KIND DEVICE ADDRESS [ATTACH]; ATTACH of kind kernel: what does its tunnels, ebpf or userspace; of kind
+ * userspace: "thread" to use no nftables; then lines {id, call, args} on stdin, lines {id, value|error} or {event, args} on stdout.
  */
 import { createInterface } from "node:readline";
 import { EbpfDataPlane } from "../../src-agent/dataplane/ebpf/plane.ts";
@@ -17,7 +18,7 @@ const say = (line: unknown): void => void process.stdout.write(`${JSON.stringify
 
 const make = {
   kernel: () => new KernelDataPlane(context, (inner) => (attach === "userspace" ? new UserspaceDataPlane(inner) : new EbpfDataPlane(inner))),
-  userspace: () => new UserspaceDataPlane(context),
+  userspace: () => new UserspaceDataPlane(context, { inPlace: attach !== "thread" }),
   ebpf: () => new EbpfDataPlane(context, attach as AttachKind | undefined),
 }[kind];
 if (!make) throw new Error(`no data plane ${kind}`);

@@ -1,8 +1,7 @@
 import { addressBytes, type Address } from "../../../src-shared/net/address.ts";
 import { SystemCallError } from "../../linux/libc.ts";
 import { ArrivingRules, arrivedAt, has, put, type Expression } from "../../linux/nftables.ts";
-import type { WordMatch } from "../../linux/trafficControl.ts";
-import { matchAddress, matchNextHeader } from "../../linux/trafficControl.ts";
+import { matchAddress, matchNextHeader, type WordMatch } from "../../linux/trafficControl.ts";
 import type { Moved } from "../../ports.ts";
 import { names } from "../names.ts";
 
@@ -12,20 +11,20 @@ const nextHeaderAt = 6;
 /** The extension header: next header and length; then 6 bytes that differ; then an address. */
 const startAt = 42;
 const addressAt = 48;
-const routing = 43;
-const destinationOptions = 60;
+export const routing = 43;
+export const destinationOptions = 60;
 /** Each takes a number among the tc filters that let packets pass (redirects.ts), and a step in a list that arriving packets go along. */
 const mostRules = 200;
 
 /** §6.4 and §6.3, as everybody has to write them: bytes 2 to 7. */
-const typeTwoRouting = Uint8Array.of(2, 1, 0, 0, 0, 0);
-const homeAddressOption = Uint8Array.of(1, 2, 0, 0, 0xc9, 16);
+export const typeTwoRouting = Uint8Array.of(2, 1, 0, 0, 0, 0);
+export const homeAddressOption = Uint8Array.of(1, 2, 0, 0, 0xc9, 16);
 /**
  * What they become: an option (type 30, for experiments, to be skipped where it is unknown) of 20 bytes: two that make up for what else has changed, so
  * that sums over the packet stay what they were (RFC 1624; a device may have summed it up already), two zero ones, and the address.
  */
-const afterRouting = Uint8Array.of(0x1e, 20, 0xd2, 0xec, 0, 0);
-const afterOption = Uint8Array.of(0x1e, 20, 0xab, 0xfe, 0, 0);
+export const afterRouting = Uint8Array.of(0x1e, 20, 0xd2, 0xec, 0, 0);
+export const afterOption = Uint8Array.of(0x1e, 20, 0xab, 0xfe, 0, 0);
 
 /** Arriving packets that a rule translates, as words for tc: those pass by the agent. */
 export type Passing = readonly WordMatch[];

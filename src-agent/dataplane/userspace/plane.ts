@@ -25,7 +25,10 @@ const commandLimitMs = 30_000;
 /** The thread's program: beside this file, or beside the bundle where the agent is bundled. */
 const workerPath = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./dataplane-worker.mjs", import.meta.url);
 
-/** Translation in a thread of our own, for hosts where tc programs cannot be loaded: packets come and go through packet sockets. */
+/**
+ * Translation without tc programs, for hosts where they cannot be loaded: in a thread of our own, to and from which packets go through packet sockets; what
+ * arrives route-optimised and needs no decision is translated in place by nftables, where there are some (decision 0013).
+ */
 export class UserspaceDataPlane implements DataPlane {
   readonly kind = "userspace";
   readonly #context: DataPlaneContext;
@@ -61,8 +64,8 @@ export class UserspaceDataPlane implements DataPlane {
   #foreign = 0;
   #onUnbound: (home: Address, careOf: Address, destination: Address) => void = () => {};
 
-  /** Throws, with everything undone, when the kernel or our rights do not allow it. */
-  constructor(context: DataPlaneContext) {
+  /** `inPlace`: where nftables can translate, they do. Throws, with everything undone, when the kernel or our rights do not allow it. */
+  constructor(context: DataPlaneContext, options: { readonly inPlace: boolean } = { inPlace: true }) {
     this.#context = context;
     this.#kernelTranslates = context.kernelTranslates ?? false;
     try {
@@ -76,7 +79,7 @@ export class UserspaceDataPlane implements DataPlane {
       this.#commands = port1;
       const { address } = context;
       this.#startWorker({ stackSocket: this.#stackSocket, wireSocket, wakeUp: this.#wakeUp, commands: port2, done: this.#done, counts: this.#counts, uses: this.#uses, device, stackEnd, agentEnd, address });
-      this.#inPlace = this.#kernelTranslates ? undefined : this.#openInPlace(device.index, address);
+      this.#inPlace = this.#kernelTranslates || !options.inPlace ? undefined : this.#openInPlace(device.index, address);
       this.#redirects = new Redirects(this.#steering, this.#kernelTranslates ? "by the kernel" : this.#inPlace ? "in place" : "by us");
       this.#undo.push(() => this.#redirects.close());
       this.#reassembled = new ReassembledTunnels(address, (packet) => this.#tell({ do: "reassembled", packet }), () => void this.#foreign++);
