@@ -1,10 +1,11 @@
 import { AppError } from "../../../src-shared/api/app/error.ts";
 import type { AppEvent, AppEventName } from "../../../src-shared/api/app/events.ts";
 import type { LabPatch, LabState, LabSummary } from "../../../src-shared/api/app/lab.ts";
+import { labKinds, patched } from "../../../src-shared/api/app/lab-patch.ts";
 
 /** Sends an event to every window. */
 export type Emit = <N extends AppEventName>(name: N, payload: AppEvent<N>) => void;
-type Kept = "sites" | "hosts" | "links" | "groups" | "clients" | "faults" | "captures";
+type Kept = (typeof labKinds)[number];
 type Item<K extends Kept> = LabState[K][number];
 
 /** What windows are shown of the labs, by id. Every change goes through here, so that its patch goes out. */
@@ -44,8 +45,9 @@ export class LabStore {
     }
     this.#labs.set(lab.id, { ...before, kind: lab.kind });
     const { sites, hosts, links, groups, clients, faults, captures, phase, detail } = lab;
-    const now = new Set([sites, hosts, links, groups, clients, faults, captures].flat().map((each) => each.id));
-    const gone = [before.sites, before.hosts, before.links, before.groups, before.clients, before.faults, before.captures].flat().flatMap((each) => (now.has(each.id) ? [] : [each.id]));
+    const idsOf = (state: LabState) => labKinds.flatMap((kind) => state[kind].map(({ id }) => id));
+    const now = new Set(idsOf(lab));
+    const gone = idsOf(before).filter((id) => !now.has(id));
     this.change(lab.id, { phase, detail, sites, hosts, links, groups, clients, faults, captures, gone });
   }
 
@@ -64,30 +66,9 @@ export class LabStore {
   change(id: string, change: Omit<LabPatch, "lab" | "revision">): void {
     const lab = this.#labs.get(id);
     if (!lab) return; // taken away while something about it was under way
-    const revision = lab.revision + 1;
-    const gone = new Set(change.gone);
-    const merged = <K extends Kept>(kind: K): LabState[K] => {
-      const fresh = change[kind] as { id: string }[] | undefined;
-      if (!fresh && gone.size === 0) return lab[kind];
-      const byId = new Map((lab[kind] as { id: string }[]).map((each) => [each.id, each]));
-      for (const each of fresh ?? []) byId.set(each.id, each);
-      for (const each of gone) byId.delete(each);
-      return [...byId.values()] as LabState[K];
-    };
-    this.#labs.set(id, {
-      ...lab,
-      revision,
-      phase: change.phase ?? lab.phase,
-      detail: change.detail === undefined ? lab.detail : change.detail,
-      sites: merged("sites"),
-      hosts: merged("hosts"),
-      links: merged("links"),
-      groups: merged("groups"),
-      clients: merged("clients"),
-      faults: merged("faults"),
-      captures: merged("captures"),
-    });
-    this.#emit("lab.patch", { lab: id, revision, ...change });
+    const patch = { lab: id, revision: lab.revision + 1, ...change };
+    this.#labs.set(id, patched(lab, patch));
+    this.#emit("lab.patch", patch);
     if (change.phase || change.hosts || change.gone) this.#emit("lab.list", this.list());
   }
 }

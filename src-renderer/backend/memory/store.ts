@@ -1,9 +1,10 @@
 import type { AppEvent, AppEventName } from "../../../src-shared/api/app/events.ts";
 import { AppError } from "../../../src-shared/api/app/error.ts";
 import type { LabPatch, LabState, LabSummary } from "../../../src-shared/api/app/lab.ts";
+import { patched, type labKinds } from "../../../src-shared/api/app/lab-patch.ts";
 
 export type Emit = <N extends AppEventName>(name: N, payload: AppEvent<N>) => void;
-type Kept = "sites" | "hosts" | "links" | "groups" | "clients" | "faults" | "captures";
+type Kept = (typeof labKinds)[number];
 type Item<K extends Kept> = LabState[K][number];
 
 /** The labs by id. Every change goes through here, so that its patch goes out. */
@@ -40,30 +41,9 @@ export class LabStore {
   /** Adds or replaces objects whole, removes those gone, and tells. */
   change(id: string, change: Omit<LabPatch, "lab" | "revision">): void {
     const lab = this.get(id);
-    const revision = lab.revision + 1;
-    const gone = new Set(change.gone);
-    const merged = <K extends Kept>(kind: K): LabState[K] => {
-      const fresh = change[kind] as { id: string }[] | undefined;
-      if (!fresh && gone.size === 0) return lab[kind];
-      const byId = new Map((lab[kind] as { id: string }[]).map((each) => [each.id, each]));
-      for (const each of fresh ?? []) byId.set(each.id, each);
-      for (const each of gone) byId.delete(each);
-      return [...byId.values()] as LabState[K];
-    };
-    this.#labs.set(id, {
-      ...lab,
-      revision,
-      phase: change.phase ?? lab.phase,
-      detail: change.detail === undefined ? lab.detail : change.detail,
-      sites: merged("sites"),
-      hosts: merged("hosts"),
-      links: merged("links"),
-      groups: merged("groups"),
-      clients: merged("clients"),
-      faults: merged("faults"),
-      captures: merged("captures"),
-    });
-    this.#emit("lab.patch", { lab: id, revision, ...change });
+    const patch = { lab: id, revision: lab.revision + 1, ...change };
+    this.#labs.set(id, patched(lab, patch));
+    this.#emit("lab.patch", patch);
     if (change.phase || change.hosts || change.gone) this.#emit("lab.list", this.list());
   }
 }
