@@ -7,31 +7,12 @@ import { missingBrowser } from "./support/browser.ts";
 import { missingWindow } from "./support/memory-lab.ts";
 import { missingLab, Person } from "./support/person.ts";
 import { closeBrowser, goTo, shell } from "./support/window.ts";
+import { echoScenario } from "../support/echoScenario.ts";
 
 const missing = missingBrowser() ?? missingWindow() ?? missingLab();
 const patience = { timeout: 90_000 };
 
-const unhurried = `
-name: unhurried
-title: An unhurried one
-lab: quickstart
-group:
-  id: film
-  address: 2001:db8:f::1
-  homeAgent: h
-  members: [n1, n2, n3]
-  contact: n1
-  services: [{ kind: echo, name: talk, port: 7 }]
-clients: [c1]
-workloads: [{ kind: echo, name: chat, client: c1, service: talk, period: 20 ms }]
-steps:
-  - start: chat
-  - optimise: { client: c1 }
-  - handOver: { client: c1, to: n2, mode: full }
-  - wait: 12 s
-  - stop: chat
-thresholds: [{ name: It succeeds, metric: count(handoffs), equals: 1 }]
-`;
+const unhurried = echoScenario({ name: "unhurried", title: "An unhurried one", homeAgent: "h", members: ["n1", "n2", "n3"], client: "c1", steps: ["handOver: { client: c1, to: n2, mode: full }", "wait: 12 s"], handoffs: 1 });
 
 /** The real manager and real agents; what ends is ended as it would be: windows closed, processes killed. */
 describe.skipIf(missing)(`when something ends in the middle of a run${missing ? ` (skipped: ${missing})` : ""}`, () => {

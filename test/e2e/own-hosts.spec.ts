@@ -9,7 +9,9 @@ import { missingBrowser } from "./support/browser.ts";
 import { missingWindow } from "./support/memory-lab.ts";
 import { type OwnHosts, ownHosts } from "./support/own-hosts.ts";
 import { missingLab, Person } from "./support/person.ts";
+import { runToReport } from "./support/run.ts";
 import { closeBrowser, goTo } from "./support/window.ts";
+import { echoScenario } from "../support/echoScenario.ts";
 
 const missing = missingBrowser() ?? missingWindow() ?? missingLab();
 const patience = { timeout: 90_000 };
@@ -25,27 +27,7 @@ hosts:
   a: { site: east, roles: [member] }
   c: { site: west, roles: [client] }
 `;
-const scenario = `
-name: moved
-title: One handoff
-lab: quickstart
-group:
-  id: film
-  address: 2001:db8:f::1
-  homeAgent: home
-  members: [k, a]
-  contact: k
-  services: [{ kind: echo, name: talk, port: 7 }]
-clients: [c]
-workloads: [{ kind: echo, name: chat, client: c, service: talk, period: 20 ms }]
-steps:
-  - start: chat
-  - optimise: { client: c }
-  - handOver: { client: c, to: a, mode: full }
-  - wait: 300 ms
-  - stop: chat
-thresholds: [{ name: It succeeds, metric: count(handoffs), equals: 1 }]
-`;
+const scenario = echoScenario({ name: "moved", title: "One handoff", homeAgent: "home", members: ["k", "a"], client: "c", steps: ["handOver: { client: c, to: a, mode: full }", "wait: 300 ms"], handoffs: 1 });
 
 /** Real sshd, the person's own OpenSSH files, real agents: only the distance between the hosts is made up. */
 describe.skipIf(missing)(`a stranger's own hosts${missing ? ` (skipped: ${missing})` : ""}`, () => {
@@ -102,17 +84,7 @@ describe.skipIf(missing)(`a stranger's own hosts${missing ? ` (skipped: ${missin
   });
 
   it("run a scenario that leads to a ladder of real messages and to a report", async () => {
-    await goTo(page, "runs");
-    await page.getByRole("combobox", { name: "Run on" }).selectOption({ label: "My hosts" });
-    await page.getByRole("button", { name: "Run One handoff" }).click();
-    await page.getByRole("region", { name: /^Run .*-moved$/ }).getByText("passed").first().waitFor(patience);
-    await page.getByRole("tab", { name: "Handoffs" }).click();
-    await page.getByRole("tabpanel").getByRole("row").nth(1).click();
-    await page.getByRole("img", { name: /start to first packet/ }).waitFor();
-    for (const message of ["HoTI", "HoT", "CoTI", "CoT", "BU", "BA"]) await page.getByRole("tabpanel").getByText(message, { exact: true }).first().waitFor();
-    await page.getByRole("button", { name: "Open the report" }).click();
-    await expect.poll(() => page.frameLocator("iframe[title=Report]").locator("body").textContent(), patience).toContain("✓ passed");
-    await page.keyboard.press("Escape");
+    await runToReport(page, { on: "My hosts", title: "One handoff", name: "moved" }, patience);
   });
 
   it("give a terminal, that goes on after the window was loaded anew", async () => {

@@ -3,39 +3,24 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { launchBrowser, missingBrowser } from "./support/browser.ts";
 import { missingWindow } from "./support/memory-lab.ts";
 import { missingLab, type RealLab, serveRealLab } from "./support/real-lab.ts";
+import { runToReport } from "./support/run.ts";
 import { goTo } from "./support/window.ts";
+import { echoScenario } from "../support/echoScenario.ts";
 
 const missing = missingBrowser() ?? missingWindow() ?? missingLab();
 /** A local lab starts within this time on a busy machine, ms. */
 const patience = { timeout: 90_000 };
 
 /** Two handoffs of an echo client on the shipped lab. */
-const short = `
-name: short
-title: Two handoffs
-lab: quickstart
-group:
-  id: film
-  address: 2001:db8:f::1
-  homeAgent: h
-  members: [n1, n2, n3]
-  contact: n1
-  services: [{ kind: echo, name: talk, port: 7 }]
-clients: [c1]
-workloads: [{ kind: echo, name: chat, client: c1, service: talk, period: 20 ms }]
-steps:
-  - start: chat
-  - optimise: { client: c1 }
-  - handOver: { client: c1, to: n2, mode: full }
-  - wait: 500 ms
-  - prepare: { client: c1 }
-  - handOver: { client: c1, to: n3, mode: prepared }
-  - wait: 500 ms
-  - stop: chat
-thresholds:
-  - { name: Both handoffs succeed, metric: count(handoffs), equals: 2 }
-  - { name: The echo loses nothing, metric: lost(echoes), equals: 0, unit: lines }
-`;
+const short = echoScenario({
+  name: "short",
+  title: "Two handoffs",
+  homeAgent: "h",
+  members: ["n1", "n2", "n3"],
+  client: "c1",
+  steps: ["handOver: { client: c1, to: n2, mode: full }", "wait: 500 ms", "prepare: { client: c1 }", "handOver: { client: c1, to: n3, mode: prepared }", "wait: 500 ms"],
+  handoffs: 2,
+});
 
 let browser: Browser;
 let lab: RealLab;
@@ -89,18 +74,7 @@ describe.skipIf(missing)(`the window on a real lab${missing ? ` (skipped: ${miss
   });
 
   it("runs a scenario on the lab that is up, with a ladder of real messages and a report", async () => {
-    await goTo(page, "runs");
-    await page.getByRole("combobox", { name: "Run on" }).selectOption({ label: "quickstart" });
-    await page.getByRole("button", { name: "Run Two handoffs" }).click();
-    const run = page.getByRole("region", { name: /^Run .*-short$/ });
-    await run.getByText("passed").first().waitFor(patience);
-    await page.getByRole("tab", { name: "Handoffs" }).click();
-    await page.getByRole("tabpanel").getByRole("row").nth(1).click();
-    await page.getByRole("img", { name: /start to first packet/ }).waitFor();
-    for (const message of ["HoTI", "HoT", "CoTI", "CoT", "BU", "BA"]) await page.getByRole("tabpanel").getByText(message, { exact: true }).first().waitFor();
-    await page.getByRole("button", { name: "Open the report" }).click();
-    await expect.poll(() => page.frameLocator("iframe[title=Report]").locator("body").textContent(), patience).toContain("✓ passed");
-    await page.keyboard.press("Escape");
+    await runToReport(page, { on: "quickstart", title: "Two handoffs", name: "short" }, patience);
   });
 
   it("finds the lab up again with another manager, and takes it down", async () => {

@@ -14,6 +14,7 @@ import type { LabState } from "../../src-shared/api/app/lab.ts";
 import type { Run, RunDetail } from "../../src-shared/api/app/run.ts";
 import type { Task } from "../../src-shared/api/app/work.ts";
 import { LabSandbox, whyNoLab } from "../support/lab.ts";
+import { echoScenario } from "../support/echoScenario.ts";
 
 const why = whyNoLab();
 const fleet = "fleet-mine";
@@ -30,26 +31,7 @@ hosts:
   n2: { site: east, roles: [member] }
   c: { site: west, roles: [client] }
 `;
-const scenario = `
-name: moved
-lab: quickstart
-group:
-  id: film
-  address: 2001:db8:f::1
-  homeAgent: h
-  members: [n1, n2]
-  contact: n1
-  services: [{ kind: echo, name: talk, port: 7 }]
-clients: [c]
-workloads: [{ kind: echo, name: chat, client: c, service: talk, period: 20 ms }]
-steps:
-  - start: chat
-  - optimise: { client: c }
-  - handOver: { client: c, to: n2, mode: full }
-  - wait: 300 ms
-  - stop: chat
-thresholds: [{ name: It succeeds, metric: count(handoffs), equals: 1 }]
-`;
+const scenario = echoScenario({ name: "moved", title: "One handoff", homeAgent: "h", members: ["n1", "n2"], client: "c", steps: ["handOver: { client: c, to: n2, mode: full }", "wait: 300 ms"], handoffs: 1 });
 
 describe.skipIf(why)(`a person's own hosts${why ? ` (skipped: ${why})` : ""}`, () => {
   let sandbox: LabSandbox;
