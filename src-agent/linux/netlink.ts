@@ -4,7 +4,7 @@ import { check, libc, SystemCallError } from "./libc.ts";
 export type Attributes = ReadonlyMap<number, Buffer>;
 
 const AF_NETLINK = 16;
-const NETLINK_ROUTE = 0;
+export const NETLINK_ROUTE = 0;
 /** The protocol of netfilter. */
 export const NETLINK_NETFILTER = 12;
 /** The protocol of IPsec, and of route optimisation. */
@@ -194,7 +194,7 @@ function encode(type: number, flags: number, sequence: number, body: Buffer): Bu
 }
 
 /** A netlink socket that hears the notifications of `groups`, a bit each (RTMGRP_…). */
-export function openNetlinkSocket(groups: number, protocol: number = NETLINK_ROUTE): number {
+export function openNetlinkSocket(groups: number, protocol: number): number {
   const fd = check(libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol), "socket(AF_NETLINK)");
   const address = Buffer.alloc(12);
   address.writeUInt16LE(AF_NETLINK, 0);
