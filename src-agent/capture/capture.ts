@@ -32,7 +32,7 @@ const defaults = { snaplen: 256, filter: "signalling-and-tcp" as CaptureFilter, 
 export async function runCapture(options: CaptureOptions, out: Writable, stop: AbortSignal): Promise<CaptureResult> {
   const settings = { ...defaults, ...options };
   const host = options.host ?? hostname();
-  const ring = new PacketRing(settings.interface, captureProgram(settings.filter, settings.snaplen, settings.withoutPorts), settings.ringBytes);
+  const ring = new PacketRing(settings.interface, captureProgram(settings.filter, settings.snaplen, settings.withoutPorts), settings.snaplen, settings.ringBytes);
   out.on("error", () => {}); // seen as out.errored
   try {
     out.write(sectionHeader({ application: "anycast-lab agent", os: `Linux ${host}` }));

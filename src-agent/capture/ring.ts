@@ -21,8 +21,15 @@ const MAP_SHARED = 1;
 const PACKET_OUTGOING = 4;
 const MAP_FAILED = 0xffffffffffffffffn;
 
-const blockSize = 1 << 18;
+/**
+ * Blocks go to the reader when they are full, or after this long with anything in them: so a ring of n blocks bears a reader that stands still for n times
+ * this long, however little there is to capture. Small blocks bear more; frames that are kept whole (64 KB and more, merged by GRO) need large ones.
+ */
 const retireMs = 60;
+const smallBlock = 1 << 16;
+const largeBlock = 1 << 18;
+/** Frames that are cut to this many bytes or less go into small blocks. */
+const fewBytes = 4096;
 
 /** Offsets in `struct tpacket_block_desc` and `struct tpacket3_hdr` (linux/if_packet.h). */
 const blockStatus = 8;
@@ -41,6 +48,7 @@ export type OnFrame = (seconds: number, nanoseconds: number, originalLength: num
 export class PacketRing {
   readonly fd: number;
   readonly #blocks: number;
+  readonly #blockSize: number;
   readonly #mapping: unknown;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -50,8 +58,10 @@ export class PacketRing {
   #dropped = 0;
   #closed = false;
 
-  /** `program` is a classic BPF program whose result is the number of bytes kept. Throws SystemCallError naming the call. */
-  constructor(interfaceName: string, program: Buffer, ringBytes: number) {
+  /** `program` is a classic BPF program whose result is the number of bytes kept, which is `snaplen` for most. Throws SystemCallError naming the call. */
+  constructor(interfaceName: string, program: Buffer, snaplen: number, ringBytes: number) {
+    const blockSize = snaplen <= fewBytes ? smallBlock : largeBlock;
+    this.#blockSize = blockSize;
     const index = libc.ifNameToIndex(interfaceName);
     if (index === 0) throw new SystemCallError(`capture on ${interfaceName}`, lastErrno());
     this.#blocks = Math.max(4, Math.ceil(ringBytes / blockSize));
@@ -78,7 +88,7 @@ export class PacketRing {
   drain(onFrame: OnFrame): number {
     let frames = 0;
     for (;;) {
-      const base = this.#next * blockSize;
+      const base = this.#next * this.#blockSize;
       if ((Atomics.load(this.#words, (base + blockStatus) >> 2) & 1) === 0) return frames;
       const count = this.#view.getUint32(base + blockPackets, true);
       let at = base + this.#view.getUint32(base + blockFirst, true);
@@ -118,7 +128,7 @@ export class PacketRing {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    munmap(this.#mapping, this.#blocks * blockSize);
+    munmap(this.#mapping, this.#blocks * this.#blockSize);
     libc.close(this.fd);
   }
 

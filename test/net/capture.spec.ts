@@ -141,6 +141,18 @@ describe.skipIf(skipReason(cannotHaveNamespaces()) !== null)("capture on an inte
     for (const row of signalling) expect(row[2]).toBe(row[1]);
   });
 
+  it("loses nothing of a trickle while its reader stands still for five seconds", async () => {
+    await server(5002);
+    const taken = await capture(left, "left");
+    const program = children.at(-1) as ChildProcess;
+    program.kill("SIGSTOP");
+    await send(left, `import socket,time\nc=socket.create_connection(('${rightAddress}',5002))\nfor _ in range(125): c.sendall(b'x'); time.sleep(0.04)`);
+    program.kill("SIGCONT");
+    const { received, dropped } = await taken.stop();
+    expect(dropped).toBe(0);
+    expect(received).toBeGreaterThan(250);
+  });
+
   it("loses nothing of a burst that fills many blocks, and both ends merge into one file in order", async () => {
     await server(5001);
     const captures = [await capture(left, "left"), await capture(right, "right")];
