@@ -41,11 +41,9 @@ describe.skipIf(cannotHaveNamespaces())("translation in place", () => {
   };
 
   it("is done at both ends, and counted", async () => {
-    const before = await k.call<DataPlaneCounters>("counters");
-    const data = added("k", () => expect(added("c", put)).toBeGreaterThan(5000));
-    expect(data).toBeGreaterThan(3_000_000);
-    const after = await k.call<DataPlaneCounters>("counters");
-    expect(after.translatedIn.bytes - before.translatedIn.bytes).toBe(data);
+    // Acknowledgements, at the least those of the connection's start and end.
+    expect(added("k", () => expect(added("c", put)).toBeGreaterThan(200))).toBeGreaterThan(3_000_000);
+    await expect.poll(async () => (await k.call<DataPlaneCounters>("counters")).translatedIn.bytes - counted("k")).toBe(0);
   });
 
   it("keeps counts of rules that are gone", async () => {
@@ -53,8 +51,24 @@ describe.skipIf(cannotHaveNamespaces())("translation in place", () => {
     expect(before.translatedIn.packets).toBeGreaterThan(0);
     await c.call("unbind", X);
     expect(added("c", () => {})).toBe(0);
-    expect((await c.call<DataPlaneCounters>("counters")).translatedIn).toEqual(before.translatedIn);
+    expect((await c.call<DataPlaneCounters>("counters")).translatedIn.packets).toBeGreaterThanOrEqual(before.translatedIn.packets);
     await c.call("bind", X, address.k);
+  });
+
+  it("leaves to the thread what is not written as everybody does, and the kernel answers nothing", async () => {
+    const listener = world.start("k", python, tcpPeer, "hear", X, "7001");
+    let said = "";
+    listener.stdout?.on("data", (text: Buffer) => (said += text.toString()));
+    await expect.poll(() => said).not.toBe("");
+    const before = await k.call<DataPlaneCounters>("counters");
+    const counts = counted("k");
+    // The checksum is over the home address; a reserved field is ignored (RFC 6275, section 6.4).
+    const udp = `UDP(bytes(IPv6(src="${address.c}",dst="${X}")/UDP(sport=7000,dport=7001)/b"hello")[40:])`;
+    const header = `IPv6ExtHdrRouting(nh=17,type=2,segleft=1,reserved=7,addresses=["${X}"])`;
+    expect(await world.inject("c", `IPv6(src="${address.c}",dst="${address.k}",nh=43)/${header}/${udp}`)).toEqual([]);
+    await expect.poll(() => said).toContain("hello");
+    expect(counted("k")).toBe(counts);
+    expect((await k.call<DataPlaneCounters>("counters")).translatedIn.packets).toBe(before.translatedIn.packets + 1);
   });
 
   it("is left to the thread for all while many clients are held, and taken up again", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { addressBytes, parseAddress } from "../../../src-shared/net/address.ts";
 import { upperLayerChecksum } from "../../../src-shared/net/checksum.ts";
 import { Frame, headroom } from "./frame.ts";
-import { segments } from "./segment.ts";
+import { canCut, segments } from "./segment.ts";
 
 const source = parseAddress("2001:db8::1");
 const destination = parseAddress("2001:db8::2");
@@ -68,6 +68,12 @@ describe("segments", () => {
     expect(parts.map((part) => part[53])).toEqual(
       parts.map((_, i) => (i === 0 ? 0x90 : 0x10) | (i === parts.length - 1 ? 0x09 : 0)),
     );
+  });
+
+  it("are made of large TCP packets only: others must be dropped, and counted", () => {
+    const { bytes, at, end, checksumFrom } = large(3000, 1388);
+    const of = (segmentKind: number, from = checksumFrom): Frame => new Frame(bytes, at, end, { segmentKind, segmentSize: 1388, checksumFrom: from, checksumOffset: 16 });
+    expect([of(4), large(100, 0), of(5), of(4, -1)].map(canCut)).toEqual([true, true, false, false]);
   });
 
   it("of an ordinary packet are that packet", () => {
