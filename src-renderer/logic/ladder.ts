@@ -3,7 +3,7 @@ import { duration } from "./format.ts";
 import { spreadLabels } from "../../src-shared/drawing/spread-labels.ts";
 
 /** Where things lie in a ladder, in its own pixels. */
-export const ladderSizes = { axis: 58, leastGap: 60, mostGap: 190, columnInset: 38, budget: 50, labels: 282, header: 64, footer: 30, labelHeight: 19, minHeight: 330 } as const;
+export const ladderSizes = { axis: 58, leastGap: 70, mostGap: 190, columnInset: 38, budget: 50, labels: 282, header: 64, footer: 30, labelHeight: 19, minHeight: 330 } as const;
 
 export interface LadderColumn {
   readonly id: string;

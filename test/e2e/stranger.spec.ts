@@ -79,14 +79,15 @@ describe.skipIf(missing)(`a stranger's path${missing ? ` (skipped: ${missing})` 
     await page.locator("[data-test=host-changed]").getByText("key changed").waitFor();
     await page.locator("[data-test=host-unreachable]").getByText("failed").waitFor();
 
-    for (const host of ["fine", "full"]) {
-      await page.locator(`[data-test=host-${host}]`).getByRole("button", { name: "key not known" }).click();
-      await page.getByRole("button", { name: "Accept and connect" }).click();
-      const next = page.getByRole("dialog");
-      await page.waitForTimeout(100);
-      if (await next.isVisible()) await page.keyboard.press("Escape");
-      await page.locator(`[data-test=host-${host}]`).getByText("connected").waitFor();
+    const unknown = (host: string) => page.locator(`[data-test=host-${host}]`).getByRole("button", { name: "key not known" });
+    await unknown("full").waitFor();
+    await unknown("fine").click();
+    for (const target of ["a@fine", "a@full"]) {
+      const dialog = page.getByRole("dialog", { name: "Is this the right host?" });
+      await dialog.getByText(target).waitFor();
+      await dialog.getByRole("button", { name: "Accept and connect" }).click();
     }
+    for (const host of ["fine", "full"]) await page.locator(`[data-test=host-${host}]`).getByText("connected").waitFor();
     await page.getByRole("button", { name: "Deploy all…" }).click();
     await page.getByRole("dialog").getByText("left out").first().waitFor();
     await page.getByRole("button", { name: "Deploy to 2 hosts" }).click();
