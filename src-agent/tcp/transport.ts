@@ -18,9 +18,11 @@ function hasUnacknowledged({ unacknowledged }: TcpInfo): boolean {
   return unacknowledged > 0;
 }
 
-/** Leaving repair mode sends a window probe, and being in it for a moment, with no queue selected, changes nothing: there is no plainer way to ask. */
+/**
+ * Leaving repair mode sends a window probe, also when the socket is not in it: there is no plainer way to ask. It must not be in it for a moment, for the
+ * service uses it at the same time, and would be told EPERM or EINVAL.
+ */
 function askForAcknowledgement(fd: number): void {
   if (tcpInfo(fd).state !== tcpState.established) return;
-  setRepair(fd, true);
   setRepair(fd, false);
 }
