@@ -7,6 +7,7 @@ import { decodePacket } from "../../src-shared/protocol/wire/packet.ts";
 import { readFrame, readTcp, type Frame, type TcpHeader } from "../capture/frame.ts";
 import { hostClocks, type HostClock } from "./clock.ts";
 import { Column } from "./columns.ts";
+import { PassedOn } from "./passed-on.ts";
 import { ConnectionGatherer, type ConnectionFacts, type PacketPath } from "./connection-facts.ts";
 
 /** A Mobility Header message where one host's capture saw it. `at` is run time; `packet` its position in the file, from 0. */
@@ -86,9 +87,6 @@ interface Tap {
   readonly clock: HostClock | null;
 }
 
-/** A contact that passes on segments of another member does not send them itself. */
-const relayMemoryMs = 2000;
-
 class FactGatherer implements CaptureFacts {
   packets = 0;
   readonly signalling: SignallingFact[] = [];
@@ -98,7 +96,7 @@ class FactGatherer implements CaptureFacts {
   readonly departures = new Map<string, DepartureFacts>();
   readonly drops: Record<string, number> = {};
   readonly #taps: Tap[] = [];
-  readonly #relayedAt = new Map<string, number>();
+  readonly #passedOn = new PassedOn();
   readonly #run: RunDescription;
   readonly #clocks: ReadonlyMap<string, HostClock>;
   readonly #home: Address;
@@ -174,12 +172,12 @@ class FactGatherer implements CaptureFacts {
     if (tap.role === "client" && tap.address === client && direction === "in") return connection.arrived(tcp, this.#path(frame.homeAddress ? frame.source : null), at);
     if (tap.role !== "member") return;
     const key = departureKey(tap.host, client);
+    const way = `${key} ${tcp.sourcePort} ${tcp.destinationPort}`;
     if (direction === "in") {
-      if (frame.tunnel) this.#relayedAt.set(key, at);
+      if (frame.tunnel) this.#passedOn.came(way, tcp, at);
       return;
     }
-    const relayedAt = this.#relayedAt.get(key);
-    if (frame.tunnel && relayedAt !== undefined && at - relayedAt < relayMemoryMs) return;
+    if (frame.tunnel && this.#passedOn.left(way, tcp, at)) return;
     const fresh = connection.left(tcp, at);
     let departures = this.departures.get(key);
     if (!departures) this.departures.set(key, (departures = { at: new Column(), packet: new Column(), freshAt: new Column() }));

@@ -29,11 +29,11 @@ export function packetInstants(facts: CaptureFacts, place: HandoffPlace, address
   if (toldStart === undefined) return {};
   const from = toldStart - slackMs;
   const until = (place.told.firstPacket ?? place.told.bindingAcknowledgement ?? toldStart + 30_000) + slackMs;
-  const seen = (host: string, direction: "in" | "out", kind: SignallingFact["message"]["kind"], after: number, before: number) =>
-    facts.signalling.find((s) => s.host === host && s.direction === direction && s.message.kind === kind && s.at >= after && s.at <= before && (direction === "out" ? s.destination : s.source) === client);
+  const seen = (host: string, direction: "in" | "out", kind: SignallingFact["message"]["kind"], after: number, before: number) => firstMessage(facts, client, { host, direction, kind, after, before });
 
   const found: { -readonly [N in HandoffStepName]?: PacketInstant } = {};
   const careOfTestInit = seen(acceptor, "out", "careOfTestInit", from, until);
+  if (isRelayed(place.told) && !careOfTestInit) return relayedInstants(facts, place, addresses, from, until);
   const careOfTest = careOfTestInit && seen(acceptor, "in", "careOfTest", careOfTestInit.at, until);
   const update = careOfTest && seen(acceptor, "out", "bindingUpdate", careOfTest.at, until);
   const acknowledgement = update && seen(acceptor, "in", "bindingAcknowledgement", update.at, until);
@@ -47,6 +47,36 @@ export function packetInstants(facts: CaptureFacts, place: HandoffPlace, address
   }
   if (careOfTestInit) Object.assign(found, stateInstants(facts, place, addresses, { from, careOfTestInit: careOfTestInit.at, update: update?.at ?? until }));
   return found;
+}
+
+interface Wanted {
+  readonly host: string;
+  readonly direction: "in" | "out";
+  readonly kind: SignallingFact["message"]["kind"];
+  readonly after: number;
+  readonly before: number;
+}
+
+function firstMessage(facts: CaptureFacts, client: Address, { host, direction, kind, after, before }: Wanted): SignallingFact | undefined {
+  return facts.signalling.find((s) => s.host === host && s.direction === direction && s.message.kind === kind && s.at >= after && s.at <= before && (direction === "out" ? s.destination : s.source) === client);
+}
+
+/** Handed over without a binding, to be served by way of the home agent: no test, no update. */
+export function isRelayed(told: HandoffPlace["told"]): boolean {
+  return told.careOfTestInit === undefined && told.firstPacket !== undefined;
+}
+
+/** Offer and state cross the link between the members, and the acceptor's first packet leaves through a tunnel. */
+function relayedInstants(facts: CaptureFacts, place: HandoffPlace, addresses: ReadonlyMap<string, Address>, from: number, until: number): PacketInstants {
+  const { contact, donor, acceptor, client, told } = place;
+  // The contact may have asked first whether the client has Mobile IPv6.
+  const homeTestInit = told.homeTestInit === undefined ? undefined : firstMessage(facts, client, { host: contact, direction: "out", kind: "homeTestInit", after: from, before: until });
+  const between = (host: string, direction: LinkFact["direction"]) =>
+    facts.links.filter((link) => link.source === addresses.get(donor) && link.destination === addresses.get(acceptor) && link.host === host && link.direction === direction && link.at >= from && link.at <= until);
+  const [left, arrived] = [between(donor, "out"), between(acceptor, "in")];
+  const stateReceived = nearest(arrived, told.stateReceived);
+  const first = stateReceived && firstDeparture(facts, acceptor, client, stateReceived.at, until);
+  return { ...present({ homeTestInit, frozen: nearest(left, told.frozen), stateSent: nearest(left, told.stateSent), stateReceived }), ...(first && { firstPacket: first }) };
 }
 
 /** When a member last sent the client new bytes from X in (from, until), or null. After its freeze it must not; what it repeats harms nobody. */

@@ -6,7 +6,7 @@ import { addGaps, captureFigures } from "./capture-figures.ts";
 import { hostClocks } from "./clock.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
 import { connectionKey, readFacts, type CaptureFacts } from "./facts.ts";
-import { lastFreshDeparture, packetInstants, type PacketInstants } from "./packet-instants.ts";
+import { isRelayed, lastFreshDeparture, packetInstants, type PacketInstants } from "./packet-instants.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { startStep } from "./steps.ts";
 import { workloadLogs, type WorkloadLog } from "./workload-records.ts";
@@ -76,13 +76,18 @@ function handoffChecks(record: HandoffRecord, recomputed: HandoffRecord, facts: 
   const at = (step: keyof PacketInstants) => found[step]?.at ?? null;
   const start = startStep(record.mode);
   const time = (figure: string, claimed: number | null, value: number | null) => compare(record.id, figure, "ms", claimed, value, value === null ? "no packet of it in the capture" : undefined);
-  return [
+  // Without a binding there are no tests and no updates, and nobody may claim the times of any: neither agents nor the capture.
+  const missing = ({ claimed, found: value }: Check) => isRelayed(record.instants) && claimed === null && value === null;
+  const times = [
     time("startAt", record.startAt, at(start)),
     time("frozenAt", record.frozenAt, at("frozen")),
     time("firstPacketAt", record.firstPacketAt, at("firstPacket")),
     time("measuredMs", record.measuredMs, difference(at(start), at("firstPacket"))),
     time("frozenMs", record.frozenMs, difference(at("frozen"), at("firstPacket"))),
     ...record.steps.map((step) => time(`step ${step.name}`, step.measuredMs, difference(at(step.from), at(step.to)))),
+  ].filter((check) => !missing(check));
+  return [
+    ...times,
     ...(recomputed.clientGapMs === null && record.clientGapMs === null ? [] : [time("clientGapMs", record.clientGapMs, recomputed.clientGapMs)]),
     ...silenceOfDonor(record, client, facts),
   ];
