@@ -1,6 +1,7 @@
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { parseAddress, type Address } from "../../src-shared/net/address.ts";
+import { keepWindow } from "./openWindow.ts";
 
 export interface DoorOptions {
   /** PEM: the group's authority, our certificate, our key. */
@@ -78,6 +79,7 @@ export class Door {
     // Not the time since its last byte: whoever trickles them gets no longer.
     const timer = setTimeout(() => this.#end(end, "member port: no certificate in time"), this.#options.handshakeMs ?? handshakeMs);
     this.#unproven.set(end, { socket, source, timer });
+    keepWindow(socket);
     // Unless it is proven by then, or ended for another reason.
     socket.once("close", () => this.#end(end, "member port: TLS handshake failed"));
     this.#tls.emit("connection", socket);

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { parseAddress } from "../../src-shared/net/address.ts";
 import type { MemberMessage } from "../../src-shared/protocol/core/group/memberMessage.ts";
@@ -5,6 +6,7 @@ import { groupAuthority, type Identity, type Issue } from "../../test/support/gr
 import { MemberLinks, type MemberLinkOptions } from "./links.ts";
 
 const loopback = parseAddress("::1");
+const port = 20_000 + (process.pid % 10_000);
 const open: MemberLinks[] = [];
 let issue: Issue;
 let strangers: Issue;
@@ -21,7 +23,6 @@ afterEach(() => {
 async function pair(a: Identity, b: Identity): Promise<{ a: MemberLinks; b: MemberLinks; up: string[]; received: [string, MemberMessage][] }> {
   const up: string[] = [];
   const received: [string, MemberMessage][] = [];
-  const port = 20_000 + (process.pid % 10_000);
   const members = [
     { name: "a", address: loopback, port },
     { name: "b", address: loopback, port: port + 1 },
@@ -61,6 +62,12 @@ it("carries messages both ways between members of one group", async () => {
     ["a", message],
     ["b", message],
   ]);
+});
+
+it("keeps the congestion window of its connections, whatever this host's default is", async () => {
+  await pair(await issue("g", "a"), await issue("g", "b"));
+  const both = execFileSync("ss", ["-tinH", "state", "established", `( sport = :${port} or dport = :${port} or sport = :${port + 1} or dport = :${port + 1} )`], { encoding: "utf8" });
+  expect(both.match(/^\s+reno /gm)).toHaveLength(2);
 });
 
 it.each([

@@ -4,6 +4,7 @@ import type { Address } from "../../src-shared/net/address.ts";
 import type { MemberMessage } from "../../src-shared/protocol/core/group/memberMessage.ts";
 import { Door, handshakeMs } from "./door.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
+import { keepWindow } from "./openWindow.ts";
 
 export interface MemberLinkOptions {
   readonly group: string;
@@ -30,7 +31,7 @@ interface Link {
 
 /**
  * Padding sent when a link comes up: a moved client's state must not wait for slow start, which would cost a round trip for each doubling from 14 KB.
- * It helps as long as the kernel keeps the window while the link is idle (net.ipv4.tcp_slow_start_after_idle = 0, set by main.ts).
+ * It helps as long as the kernel keeps the window while the link is idle (net.ipv4.tcp_slow_start_after_idle = 0, set by main.ts; openWindow.ts).
  */
 const paddingBytes = 512 << 10;
 const pingEveryMs = 1000;
@@ -90,8 +91,10 @@ export class MemberLinks {
   #dial(member: { readonly name: string; readonly address: Address; readonly port: number }, attempt: number): void {
     if (this.#closed) return;
     const { authority, certificate, privateKey, self } = this.#options;
+    const under = connectTcp({ host: member.address, port: member.port, localAddress: self.address, noDelay: true });
+    under.once("connect", () => keepWindow(under));
     const socket = connect({
-      socket: connectTcp({ host: member.address, port: member.port, localAddress: self.address, noDelay: true }),
+      socket: under,
       ca: authority,
       cert: certificate,
       key: privateKey,
