@@ -15,7 +15,7 @@ import { Incoming } from "./incoming.ts";
 import { makeMemberKey, Membership, type MemberKey } from "./membership.ts";
 import { MessageTeller } from "./messageTeller.ts";
 import { AgentMetrics } from "./metrics/agentMetrics.ts";
-import type { Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling, WatchDatagrams } from "./ports.ts";
+import type { KeepWindow, Clock, DataPlane, HomeLinks, HomeStore, ServiceProvider, Signalling, WatchDatagrams } from "./ports.ts";
 import { PeerErrors } from "./peerErrors.ts";
 import { CorrespondentRole, RegistrationRole, type RolePorts } from "./roles.ts";
 
@@ -33,6 +33,7 @@ export interface EngineOptions {
   readonly homeLinks: HomeLinks;
   readonly homeStore: HomeStore;
   readonly watchDatagrams: WatchDatagrams;
+  readonly keepWindow: KeepWindow;
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: (event: AgentEvent) => void;
@@ -156,7 +157,7 @@ export class Engine {
       if (this.#groups.has(config.id)) throw new AgentError("already-joined", `this host is in group ${config.id} already; leave it first`);
       const key = this.#memberKeys.get(config.id);
       if (!key) throw new AgentError("no-member-key", `group ${config.id}: ask for memberKey and certify it before join`);
-      const membership = await Membership.join(config, key, { ...this.#ports, services: this.#options.services, watchDatagrams: this.#options.watchDatagrams });
+      const membership = await Membership.join(config, key, { ...this.#ports, services: this.#options.services, watchDatagrams: this.#options.watchDatagrams, keepWindow: this.#options.keepWindow });
       this.#groups.set(config.id, membership);
       if (config.contact === config.self && config.registration) {
         const { spi, key: registrationKey } = config.registration;

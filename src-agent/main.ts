@@ -18,6 +18,7 @@ import { LinuxSignalling } from "./dataplane/signalling.ts";
 import { cleanUp } from "./dataplane/steering.ts";
 import { Engine } from "./engine.ts";
 import { FileHomeStore } from "./homeAgent/fileStore.ts";
+import { keepWindow } from "./linux/keepWindow.ts";
 import { LinuxHomeLinks } from "./linux/homeLinks.ts";
 import { MetricsEndpoint, parseMetricsAddress } from "./metrics/endpoint.ts";
 import type { Clock } from "./ports.ts";
@@ -126,6 +127,7 @@ async function run(args: readonly string[]): Promise<number> {
       services,
       homeLinks: new LinuxHomeLinks(values.interface),
       homeStore: new FileHomeStore(dir),
+      keepWindow,
       watchDatagrams: (home, handler) => new PacketDatagramWatch(device, home, handler),
       clock,
       random: (length) => new Uint8Array(randomBytes(length)),

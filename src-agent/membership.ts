@@ -9,7 +9,7 @@ import { ClientActivity } from "./clientActivity.ts";
 import { GroupRuntime } from "./groupRuntime.ts";
 import { MemberLinks } from "./members/links.ts";
 import type { GroupFigures } from "./metrics/agentMetrics.ts";
-import type { Clock, DataPlane, ServiceProvider, RunningServices, WatchDatagrams } from "./ports.ts";
+import type { Clock, DataPlane, KeepWindow, ServiceProvider, RunningServices, WatchDatagrams } from "./ports.ts";
 
 export interface MembershipPorts {
   readonly clock: Clock;
@@ -17,6 +17,7 @@ export interface MembershipPorts {
   readonly plane: DataPlane;
   readonly services: ServiceProvider;
   readonly watchDatagrams: WatchDatagrams;
+  readonly keepWindow: KeepWindow;
   readonly send: (packet: MobilityPacket) => Millis;
   readonly tell: (event: AgentEventBody) => void;
   readonly drop: (reason: string, packet?: MobilityPacket) => void;
@@ -84,6 +85,7 @@ export class Membership {
         certificate: config.certificate,
         privateKey: key.privatePem,
         patience: view.patience ?? 1,
+        keepWindow: ports.keepWindow,
         onMessage: (from, message) => runtime.onMemberMessage(from, message),
         onUp: (member, rttMs) => ports.tell({ type: "memberUp", member, rttMs }),
         onDown: (member, reason) => ports.tell({ type: "memberDown", member, reason }),

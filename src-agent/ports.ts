@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { ServiceConfig } from "../src-shared/api/control.ts";
 import type { Address } from "../src-shared/net/address.ts";
 import type { Transport } from "../src-shared/protocol/core/group/dataWatch.ts";
@@ -141,6 +142,10 @@ export interface DatagramWatch {
   takeLost(): number;
   close(): void;
 }
+
+/** Lets a connection keep the congestion window that it has once reached, as far as this host can. Never throws. */
+export type KeepWindow = (connection: Socket) => void;
+
 /** `tunnelSource` is null for packets with a type 2 routing header. Throws a SystemCallError. */
 export type WatchDatagrams = (home: Address, handler: (client: Address, tunnelSource: Address | null) => void) => DatagramWatch;
 

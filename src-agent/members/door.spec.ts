@@ -25,6 +25,7 @@ async function door(members: readonly Address[], handshakeMs?: number) {
   const made = new Door({
     ...(await issue("g", "b")),
     members: new Set(members),
+    keepWindow: () => undefined,
     onProven: (socket) => {
       proven.push(socket);
       open.push(socket);

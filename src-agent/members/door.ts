@@ -1,7 +1,7 @@
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { parseAddress, type Address } from "../../src-shared/net/address.ts";
-import { keepWindow } from "./openWindow.ts";
+import type { KeepWindow } from "../ports.ts";
 
 export interface DoorOptions {
   /** PEM: the group's authority, our certificate, our key. */
@@ -10,6 +10,7 @@ export interface DoorOptions {
   readonly privateKey: string;
   /** Where members connect from. */
   readonly members: ReadonlySet<Address>;
+  readonly keepWindow: KeepWindow;
   /** A connection whose certificate the authority has issued: it may speak. */
   readonly onProven: (socket: TLSSocket) => void;
   readonly drop: (reason: string) => void;
@@ -79,7 +80,7 @@ export class Door {
     // Not the time since its last byte: whoever trickles them gets no longer.
     const timer = setTimeout(() => this.#end(end, "member port: no certificate in time"), this.#options.handshakeMs ?? handshakeMs);
     this.#unproven.set(end, { socket, source, timer });
-    keepWindow(socket);
+    this.#options.keepWindow(socket);
     // Unless it is proven by then, or ended for another reason.
     socket.once("close", () => this.#end(end, "member port: TLS handshake failed"));
     this.#tls.emit("connection", socket);

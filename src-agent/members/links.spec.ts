@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { parseAddress } from "../../src-shared/net/address.ts";
 import type { MemberMessage } from "../../src-shared/protocol/core/group/memberMessage.ts";
+import { keepWindow } from "../linux/keepWindow.ts";
 import { groupAuthority, type Identity, type Issue } from "../../test/support/groupAuthority.ts";
 import { MemberLinks, type MemberLinkOptions } from "./links.ts";
 
@@ -36,6 +37,7 @@ async function pair(a: Identity, b: Identity): Promise<{ a: MemberLinks; b: Memb
       onMessage: (from, message) => received.push([from, message]),
       onUp: (member) => up.push(`${name}->${member}`),
       onDown: () => {},
+      keepWindow,
       drop: () => {},
     };
     const links = new MemberLinks(options);

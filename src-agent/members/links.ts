@@ -4,7 +4,7 @@ import type { Address } from "../../src-shared/net/address.ts";
 import type { MemberMessage } from "../../src-shared/protocol/core/group/memberMessage.ts";
 import { Door, handshakeMs } from "./door.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
-import { keepWindow } from "./openWindow.ts";
+import type { KeepWindow } from "../ports.ts";
 
 export interface MemberLinkOptions {
   readonly group: string;
@@ -16,6 +16,7 @@ export interface MemberLinkOptions {
   readonly privateKey: string;
   /** How many times longer than usual a member may be silent; 1 unless set. */
   readonly patience?: number;
+  readonly keepWindow: KeepWindow;
   readonly onMessage: (from: string, message: MemberMessage) => void;
   readonly onUp: (member: string, rttMs: number) => void;
   readonly onDown: (member: string, reason: string) => void;
@@ -31,7 +32,7 @@ interface Link {
 
 /**
  * Padding sent when a link comes up: a moved client's state must not wait for slow start, which would cost a round trip for each doubling from 14 KB.
- * It helps as long as the kernel keeps the window while the link is idle (net.ipv4.tcp_slow_start_after_idle = 0, set by main.ts; openWindow.ts).
+ * It helps as long as the kernel keeps the window while the link is idle (net.ipv4.tcp_slow_start_after_idle = 0, set by main.ts; `keepWindow`).
  */
 const paddingBytes = 512 << 10;
 const pingEveryMs = 1000;
@@ -54,8 +55,8 @@ export class MemberLinks {
 
   constructor(options: MemberLinkOptions) {
     this.#options = options;
-    const { authority, certificate, privateKey, drop } = options;
-    this.#door = new Door({ authority, certificate, privateKey, members: new Set(options.members.map((m) => m.address)), onProven: (socket) => this.#accept(socket), drop });
+    const { authority, certificate, privateKey, keepWindow, drop } = options;
+    this.#door = new Door({ authority, certificate, privateKey, members: new Set(options.members.map((m) => m.address)), keepWindow, onProven: (socket) => this.#accept(socket), drop });
     for (const member of options.members) if (member.name !== options.self.name && options.self.name < member.name) this.#dial(member, 0);
     this.#pinger = setInterval(() => this.#ping(), pingEveryMs);
   }
@@ -92,7 +93,7 @@ export class MemberLinks {
     if (this.#closed) return;
     const { authority, certificate, privateKey, self } = this.#options;
     const under = connectTcp({ host: member.address, port: member.port, localAddress: self.address, noDelay: true });
-    under.once("connect", () => keepWindow(under));
+    under.once("connect", () => this.#options.keepWindow(under));
     const socket = connect({
       socket: under,
       ca: authority,

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { setCongestionControl } from "../linux/tcpRepair.ts";
+import { setCongestionControl } from "./tcpRepair.ts";
 
 /**
  * Lets a connection keep the congestion window that it has once reached, however long it is idle. BBR, the default of many hosts, does not: when ten seconds
