@@ -42,7 +42,8 @@ export async function runCapture(options: CaptureOptions, out: Writable, stop: A
       const full = drainInto(ring, out);
       if (full && !out.destroyed) await drained(out, stop);
     }
-    // The kernel hands over the block it was filling once its time is up.
+    // What came later would be counted, but lie in a block that the kernel has not handed over yet; it does so once the block's time is up.
+    ring.stop();
     await new Promise((resolve) => setTimeout(resolve, 2 * PacketRing.retireMs));
     drainInto(ring, out);
     const result = ring.statistics();

@@ -31,6 +31,9 @@ const largeBlock = 1 << 18;
 /** Frames that are cut to this many bytes or less go into small blocks. */
 const fewBytes = 4096;
 
+/** Classic BPF: `ret 0`. */
+const nothing = Buffer.from([0x06, 0, 0, 0, 0, 0, 0, 0]);
+
 /** Offsets in `struct tpacket_block_desc` and `struct tpacket3_hdr` (linux/if_packet.h). */
 const blockStatus = 8;
 const blockPackets = 12;
@@ -107,6 +110,11 @@ export class PacketRing {
     const data = at + view.getUint16(at + 24, true);
     const kept = view.getUint32(at + 12, true);
     onFrame(view.getUint32(at + 4, true), view.getUint32(at + 8, true), view.getUint32(at + 16, true), this.#bytes[at + packetType] === PACKET_OUTGOING, this.#bytes.subarray(data, data + kept));
+  }
+
+  /** Takes no more frames; what was taken is handed over within `retireMs`. */
+  stop(): void {
+    this.#option(SOL_SOCKET, SO_ATTACH_FILTER, filterOption(nothing), "end the capture");
   }
 
   /** Frames that passed the filter since the start, and those of them for which the ring had no room. */

@@ -59,6 +59,14 @@ describe("merging captures", () => {
     ]);
   });
 
+  it("puts neighbours in order that a host's processors have queued the wrong way round, over the pieces they come in", async () => {
+    const a = Buffer.concat([head("a"), at(12, 2), at(11, 1), at(30, 4), at(20, 3), at(40, 6), tail(0)]);
+    const b = Buffer.concat([head("b"), at(35, 5), tail(0)]);
+    const { out, bytes } = sink();
+    await mergeCaptures([{ host: "a", stream: pieces(a, 37), correctionMs: 0 }, { host: "b", stream: pieces(b, 1000), correctionMs: 0 }], out);
+    expect(read(bytes()).packets.map((p) => p.tag)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   it("says when a host's capture broke off, or never came, and keeps what there is", async () => {
     const whole = Buffer.concat([head("a"), at(10, 1), at(20, 2), tail(0)]);
     const { out, bytes } = sink();

@@ -30,13 +30,15 @@ export interface MergeOptions {
 }
 
 const writeAtOnce = 1 << 18;
+/** A kernel stamps packets before it queues them, on several processors: neighbours in a capture can be out of order, but no more than this many apart. */
+const outOfOrder = 64;
 
 /**
  * Merges several hosts' captures into one section with an interface per host, ordered by corrected time; of equal times the earlier host
  * in the list comes first. Backpressure of `out` reaches the sources.
  */
 export async function mergeCaptures(captures: readonly HostCapture[], out: Writable, options: MergeOptions = {}): Promise<MergedHost[]> {
-  const sources = captures.map((capture) => new Source(capture));
+  const sources = captures.map((capture) => new Source(capture, options.patienceMs !== undefined));
   await Promise.all(sources.map((source) => source.open()));
   const pen = new Pen(out);
   await pen.write(sectionHeader({ application: "anycast-lab", ...(options.comment && { comment: options.comment }) }));
@@ -93,13 +95,18 @@ class Source {
   pending: Promise<void> | null = null;
   quietSince = 0;
   readonly #correctionMs: number;
+  /** Its packets are wanted when they come, even if one that is before them may follow. */
+  readonly #live: boolean;
+  /** Read ahead, in order of time. */
+  readonly #ahead: { readonly packet: CapturedPacket; readonly at: number }[] = [];
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #reader = new PcapngReader();
   #blocks: Iterator<CaptureBlock> | null = null;
   #about: { description: string; filter: string; snaplen: number } | null = null;
 
-  constructor(capture: HostCapture) {
+  constructor(capture: HostCapture, live: boolean) {
     this.host = capture.host;
+    this.#live = live;
     this.#correctionMs = capture.correctionMs;
     this.#chunks = capture.stream[Symbol.asyncIterator]();
   }
@@ -137,23 +144,33 @@ class Source {
   /** Goes on to the next packet: at once when it is there already, else `pending` resolves when it has come or the capture has ended. */
   advance(): void {
     this.packet = null;
-    if (this.#fromBlocks() || this.ended) return;
+    if (this.#show()) return;
     this.quietSince = performance.now();
     this.pending = this.#fromStream().finally(() => (this.pending = null));
   }
 
-  #fromBlocks(): boolean {
-    for (let step = this.#blocks?.next(); step && !step.done; step = this.#blocks?.next()) if (this.#take(step.value)) return true;
-    return false;
+  /** False when more has to be read first. */
+  #show(): boolean {
+    while (this.#ahead.length < outOfOrder) {
+      const step = this.#blocks?.next();
+      if (!step || step.done) break;
+      this.#take(step.value);
+    }
+    if (!this.ended && this.#ahead.length < (this.#live ? 1 : outOfOrder)) return false;
+    const next = this.#ahead.shift();
+    if (!next) return true;
+    this.packet = next.packet;
+    this.at = next.at;
+    this.packets++;
+    return true;
   }
 
   async #fromStream(): Promise<void> {
-    for (;;) {
+    do {
       const chunk = await this.#chunks.next();
-      if (chunk.done) return this.#end();
-      this.#blocks = this.#reader.push(chunk.value);
-      if (this.#fromBlocks()) return;
-    }
+      if (chunk.done) this.#end();
+      else this.#blocks = this.#reader.push(chunk.value);
+    } while (!this.#show());
   }
 
   #end(): void {
@@ -161,19 +178,16 @@ class Source {
     this.truncated = this.#reader.unfinished > 0 || this.dropped === null;
   }
 
-  #take(block: CaptureBlock): boolean {
+  #take(block: CaptureBlock): void {
     if (block.kind === "interface") {
       const { description, filter, snaplen } = block.interface;
       this.#about = { description, filter, snaplen };
     } else if (block.kind === "statistics") {
       this.dropped = block.dropped;
     } else if (block.kind === "packet") {
-      this.packet = block.packet;
-      this.at = block.packet.timeMs + this.#correctionMs;
-      this.packets++;
-      return true;
+      const at = block.packet.timeMs + this.#correctionMs;
+      this.#ahead.splice(this.#ahead.findLastIndex((each) => each.at <= at) + 1, 0, { packet: block.packet, at });
     }
-    return false;
   }
 }
 
