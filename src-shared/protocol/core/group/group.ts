@@ -134,11 +134,11 @@ export class Group {
       case "activity":
         return this.#activity(input.client, input.active, this.view.self, now);
       case "handOver":
-        return this.#asked(input.client, input.wish.handoff, now, (state) => contact.handOver(state, input.wish, this.view, now, this.#random));
+        return this.#asked(input.client, input.wish.handoff, (state) => contact.handOver(state, input.wish, this.view, now, this.#random));
       case "prepare":
-        return this.#asked(input.client, input.request, now, (state) => contact.prepare(state, input.request, this.view, now, this.#random));
+        return this.#asked(input.client, input.request, (state) => contact.prepare(state, input.request, this.view, now, this.#random));
       case "optimise":
-        return this.#asked(input.client, input.request, now, (state) => contact.rebind(state, input.request, this.view, now, this.#random));
+        return this.#asked(input.client, input.request, (state) => contact.rebind(state, input.request, this.view, now, this.#random));
       case "discardTokens":
         return this.#onClient(input.client, (state) => contact.discardGrant(state));
       case "collected":
@@ -289,11 +289,10 @@ export class Group {
   }
 
   /** A call from outside about a client: only the contact answers, and only for clients it knows. */
-  #asked(client: Address, request: string, now: Millis, transition: (state: ContactClient) => GroupStep<ContactClient>): readonly GroupEffect[] {
+  #asked(client: Address, request: string, transition: (state: ContactClient) => GroupStep<ContactClient>): readonly GroupEffect[] {
     const refuse = (reason: string): GroupEffect[] => [{ do: "answer", request, error: { step: "decided", reason }, connections: 0 }];
     if (!this.isContact) return refuse(`${this.view.self} is not the contact of group ${this.view.id}; ask ${this.view.contact}`);
     if (!this.#clients.has(client)) return refuse(`${client} has no connection to ${this.view.home}`);
-    void now;
     return this.#onClient(client, transition);
   }
 
