@@ -1,9 +1,10 @@
-import { connect as connectTcp, createServer, type AddressInfo, type Socket } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { parseAddress, type Address } from "../../src-shared/net/address.ts";
 import { groupAuthority, type Identity, type Issue } from "../../test/support/groupAuthority.ts";
 import { Door, unprovenEach } from "./door.ts";
+import { freePort } from "../../test/support/freePort.ts";
 
 const loopback = parseAddress("::1");
 const open: { destroy?: () => void; close?: () => void }[] = [];
@@ -34,17 +35,9 @@ async function door(members: readonly Address[], handshakeMs?: number) {
     ...(handshakeMs !== undefined && { handshakeMs }),
   });
   open.push(made);
-  const port = await freePort();
+  const port = await freePort("::1");
   await made.listen(loopback, port);
   return { port, drops, proven };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "::1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 /** A connection that says nothing; `ended` once the door has closed it. */

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,6 +10,7 @@ import { connectUnix } from "../../src-agent/linux/unixSocket.ts";
 import { connectionLimits, type ConnectionLimits } from "../../src-agent/services/connectionLimits.ts";
 import { ServiceHost } from "../../src-agent/services/serviceHost.ts";
 import { parseAddress } from "../../src-shared/net/address.ts";
+import { freePort } from "../support/freePort.ts";
 
 const isRoot = process.platform === "linux" && process.getuid?.() === 0;
 const home = parseAddress("::1");
@@ -17,14 +18,6 @@ const undo: (() => unknown)[] = [];
 afterEach(async () => {
   for (const step of undo.splice(0).toReversed()) await step();
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "::1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 /** A service at loopback whose process takes every connection and says nothing, and what the agent counts. */
 async function service(limits: ConnectionLimits) {
@@ -34,7 +27,7 @@ async function service(limits: ConnectionLimits) {
   const drops: Record<string, number> = {};
   const host = new ServiceHost({ socketPath, clock: { mono: () => performance.now(), wall: Date.now }, log: () => {}, limits, drop: (reason) => (drops[reason] = (drops[reason] ?? 0) + 1) });
   undo.push(() => host.close());
-  const port = await freePort();
+  const port = await freePort("::1");
   await host.offer(home, { name: "quiet", port, command: null });
   const channel = new PacketChannel(connectUnix(socketPath), { maximumBlob: 1000 });
   undo.push(() => channel.close());
@@ -91,7 +84,7 @@ it("leaves a quarter of this process's descriptors to everything else", () => {
 });
 
 it.skipIf(!isRoot)("is idle while there is no descriptor left for what waits to be accepted, and accepts when there is one", async () => {
-  const port = await freePort();
+  const port = await freePort("::1");
   const script = resolve(import.meta.dirname, "../support/scarceListener.ts");
   const child = spawn("prlimit", ["--nofile=40:40", process.execPath, script, String(port)], { stdio: ["pipe", "pipe", "inherit"] });
   undo.push(() => child.kill("SIGKILL"));

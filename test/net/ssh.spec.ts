@@ -12,7 +12,8 @@ import { ChangedHostKeyError, UnknownHostKeyError } from "../../src-main/ssh/err
 import { put } from "../../src-main/ssh/put.ts";
 import type { SshTarget } from "../../src-main/ssh/target.ts";
 import { acceptHostKey } from "../../src-main/ssh/verify.ts";
-import { freePort, keygen, TestSshd, whyNoSshd } from "../support/sshd.ts";
+import { freePort } from "../support/freePort.ts";
+import { keygen, TestSshd, whyNoSshd } from "../support/sshd.ts";
 
 const execute = promisify(execFile);
 const why = whyNoSshd();
@@ -191,7 +192,7 @@ describe.skipIf(why)(`SSH connections to a real sshd${why ? ` (skipped: ${why})`
   });
 
   it("tells unreachable, refused, unresolved and silent hosts apart", async () => {
-    await expect(SshConnection.connect(sshd.target({ port: await freePort() }))).rejects.toMatchObject({ code: "ssh.refused", remedy: expect.stringMatching(/sshd/) });
+    await expect(SshConnection.connect(sshd.target({ port: await freePort("127.0.0.1") }))).rejects.toMatchObject({ code: "ssh.refused", remedy: expect.stringMatching(/sshd/) });
     await expect(SshConnection.connect(sshd.target({ hostname: "no-such-host.invalid" }))).rejects.toMatchObject({ code: "ssh.unresolved" });
     const mute = createServer(() => {}).listen(0, "127.0.0.1");
     await once(mute, "listening");

@@ -1,12 +1,13 @@
 import { execFileSync, type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Duplex } from "node:stream";
 import { hostNames, knownHostName } from "../../src-main/ssh/known-hosts.ts";
 import type { SshTarget } from "../../src-main/ssh/target.ts";
+import { freePort } from "./freePort.ts";
 
 /** Where sshd is: installed, or unpacked in our cache. Undefined when nowhere. */
 export function findSshd(): string | undefined {
@@ -46,7 +47,7 @@ export class TestSshd {
   static async start({ config = [], hostKeys = ["ed25519"], setup = "", authorizedKeys, isolated = false, withheld = [] }: SshdOptions = {}): Promise<TestSshd> {
     const directory = mkdtempSync(join(tmpdir(), "acl-sshd-"));
     chmodSync(directory, 0o755);
-    const port = await freePort();
+    const port = await freePort("127.0.0.1");
     for (const type of hostKeys) keygen(join(directory, `host_${type}`), type);
     keygen(join(directory, "id_ed25519"), "ed25519");
     writeFileSync(join(directory, "authorized_keys"), authorizedKeys ?? readFileSync(join(directory, "id_ed25519.pub")));
@@ -195,14 +196,6 @@ export function keygen(path: string, type: string, passphrase = ""): void {
 
 /** A busy machine may take long. */
 const startTimeoutMs = 60_000;
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function answering(port: number, child: ChildProcess, log: string): Promise<void> {
   for (const deadline = Date.now() + startTimeoutMs; Date.now() < deadline; ) {
